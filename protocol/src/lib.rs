@@ -1,0 +1,22 @@
+//! placeholder
+mod config;
+mod delta;
+mod digest;
+mod error;
+mod event;
+mod failure;
+mod id;
+mod limits;
+pub mod message;
+pub mod reconcile;
+pub mod state;
+mod time;
+pub mod wire;
+pub use config::Config;
+pub use delta::*;
+pub use digest::*;
+pub use error::*;
+pub use event::*;
+pub use id::*;
+pub use limits::*;
+pub use time::Timestamp;

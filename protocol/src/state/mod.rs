@@ -1,0 +1,23 @@
+//! What a node knows: the entries of each namespace, and the nodes of the cluster.
+
+mod entries;
+mod own;
+mod replica;
+mod reserved;
+mod snapshot;
+mod value;
+mod versions;
+
+pub(crate) use own::OwnState;
+pub use own::OwnStateView;
+pub use replica::{ApplyOutcome, Replica};
+pub(crate) use reserved::{
+    KEY_ADDRS, KEY_INITIAL, KEY_PROTOCOL, KEY_STATUS, RESERVED_PREFIX, STATUS_LEFT, decode_addrs,
+    encode_addrs,
+};
+pub use snapshot::{ClusterStateSnapshot, NodeState, NodeStatus};
+pub use value::VersionedValue;
+pub use versions::{DropReason, PruneCursor, Versions};
+
+pub(crate) use entries::Entries;
+pub(crate) use versions::{Covered, DeltaVersions};

@@ -1,0 +1,309 @@
+//! The own namespace: the log that only this node writes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::WriteError;
+use crate::limits::Limits;
+use crate::state::replica::Replica;
+use crate::state::reserved::{KEY_INITIAL, RESERVED_PREFIX};
+use crate::state::value::VersionedValue;
+use crate::time::Timestamp;
+
+/// The own namespace. Every effective write appends one version; a write that changes nothing
+/// appends nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnState {
+    replica: Replica,
+    limits: Limits,
+    /// Bound on key and value together that the transport sets.
+    max_entry_len: usize,
+    /// When each tombstone was written. Only the owner keeps deletion clocks.
+    tombstones: VecDeque<(u64, Timestamp)>,
+    last_gc_move: Option<Timestamp>,
+}
+
+/// A read-only view of the own namespace.
+pub type OwnStateView<'a> = &'a Replica;
+
+/// An initial or re-announced key-value.
+pub(crate) type Seedling = (Arc<str>, Arc<str>, Option<Duration>);
+
+impl OwnState {
+    /// A log that begins with `reserved` and `initial` as one whole: version 1 says how many
+    /// versions there are, so that nobody shows the node before all of them have arrived.
+    pub(crate) fn new(
+        limits: Limits,
+        max_entry_len: usize,
+        reserved: Vec<Seedling>,
+        initial: Vec<Seedling>,
+        now: Timestamp,
+    ) -> OwnState {
+        let mut own = OwnState {
+            replica: Replica::new(),
+            limits,
+            max_entry_len,
+            tombstones: VecDeque::new(),
+            last_gc_move: None,
+        };
+        let count = 1 + reserved.len() + initial.len();
+        own.append(KEY_INITIAL.into(), Some(count.to_string().into()), Timestamp::MAX);
+        for (key, value, ttl) in reserved.into_iter().chain(initial) {
+            let deadline = ttl.map_or(Timestamp::MAX, |ttl| now + ttl);
+            own.append(key, Some(value), deadline);
+        }
+        own
+    }
+
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// The readable user keys with what is left of their time to live, to begin a new log with.
+    pub(crate) fn live_entries(&self, now: Timestamp) -> Vec<Seedling> {
+        let mut live = Vec::new();
+        for (key, entry) in self.replica.entries() {
+            let expired = entry.deadline().is_some_and(|deadline| deadline <= now);
+            let Some(value) = entry.value_arc().filter(|_| !expired) else { continue };
+            if !key.starts_with(RESERVED_PREFIX) {
+                let ttl = entry.deadline().map(|deadline| deadline.since(now));
+                live.push((key.clone(), value.clone(), ttl));
+            }
+        }
+        live
+    }
+
+    /// Whether a write could be accepted, whatever the state.
+    pub(crate) fn check_entry(
+        limits: &Limits,
+        max_entry_len: usize,
+        key: &str,
+        value: &str,
+    ) -> Result<(), WriteError> {
+        if key.is_empty() {
+            return Err(WriteError::EmptyKey);
+        }
+        if key.starts_with(RESERVED_PREFIX) {
+            return Err(WriteError::ReservedKey);
+        }
+        if key.len() > limits.max_key_len {
+            return Err(WriteError::KeyTooLong { len: key.len(), limit: limits.max_key_len });
+        }
+        let len = key.len() + value.len();
+        let limit = max_entry_len.min(key.len() + limits.max_value_len);
+        if len > limit {
+            return Err(WriteError::ValueTooLong { len, limit });
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, key: &str, value_len: usize) -> Result<(), WriteError> {
+        let old = self.replica.get(key);
+        let limit = self.limits.max_keys_per_node;
+        if old.is_none() && self.replica.len() >= limit {
+            return Err(WriteError::TooManyKeys { limit });
+        }
+        let old_len = old.map_or(0, VersionedValue::payload_len);
+        let limit = self.limits.max_bytes_per_node;
+        if self.replica.bytes() + key.len() + value_len > limit.saturating_add(old_len) {
+            return Err(WriteError::StateTooLarge { limit });
+        }
+        Ok(())
+    }
+
+    /// Sets a user key. Returns the new version, or `None` if nothing changed.
+    pub(crate) fn set(
+        &mut self,
+        key: &str,
+        value: &str,
+        ttl: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<Option<u64>, WriteError> {
+        Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
+        if ttl == Some(Duration::ZERO) {
+            return Err(WriteError::ZeroTtl);
+        }
+        self.check_room(key, value.len())?;
+        Ok(self.put(key, value, ttl, now))
+    }
+
+    /// Sets a reserved key.
+    pub(crate) fn set_reserved(&mut self, key: &str, value: &str, now: Timestamp) -> Option<u64> {
+        self.put(key, value, None, now)
+    }
+
+    fn put(
+        &mut self,
+        key: &str,
+        value: &str,
+        ttl: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<u64> {
+        let deadline = ttl.map_or(Timestamp::MAX, |ttl| now + ttl);
+        let mut shared_key = None;
+        if let Some(old) = self.replica.get(key) {
+            let old_deadline = old.raw_deadline();
+            if !old.is_tombstone() && (old.value().is_none() || old_deadline <= now) {
+                // An expired key is deleted before it is set again, so that watchers see both.
+                self.delete_entry(key, now);
+            } else if old.value() == Some(value) && old_deadline == deadline {
+                return None;
+            }
+            shared_key = self.replica.entries.by_key().get_key_value(key).map(|(key, _)| key.clone());
+        }
+        let key = shared_key.unwrap_or_else(|| key.into());
+        Some(self.append(key, Some(value.into()), deadline))
+    }
+
+    /// Deletes a user key. Returns the new version, or `None` if there was nothing to delete.
+    pub(crate) fn delete(&mut self, key: &str, now: Timestamp) -> Result<Option<u64>, WriteError> {
+        if key.starts_with(RESERVED_PREFIX) {
+            return Err(WriteError::ReservedKey);
+        }
+        Ok(self.delete_entry(key, now))
+    }
+
+    /// Gives a key that is set a time to live: the value stays, the deadline is new.
+    pub(crate) fn delete_after_ttl(
+        &mut self,
+        key: &str,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Option<u64>, WriteError> {
+        if ttl == Duration::ZERO {
+            return Err(WriteError::ZeroTtl);
+        }
+        if key.starts_with(RESERVED_PREFIX) {
+            return Err(WriteError::ReservedKey);
+        }
+        let readable = |entry: &&VersionedValue| entry.raw_deadline() > now;
+        let value = self
+            .replica
+            .get(key)
+            .filter(readable)
+            .and_then(|entry| entry.value_arc().cloned())
+            .ok_or(WriteError::NoSuchKey)?;
+        Ok(self.put(key, &value, Some(ttl), now))
+    }
+
+    /// Makes the user keys below `prefix` exactly `entries`. Checks everything before it changes
+    /// anything. Returns how many versions were appended.
+    pub(crate) fn replace_prefix(
+        &mut self,
+        prefix: &str,
+        entries: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<u64, WriteError> {
+        if prefix.starts_with(RESERVED_PREFIX) {
+            return Err(WriteError::ReservedKey);
+        }
+        let mut added = 0;
+        let mut bytes = 0;
+        let mut wanted = std::collections::BTreeSet::new();
+        for (key, value) in entries {
+            if !key.starts_with(prefix) {
+                return Err(WriteError::OutsidePrefix { key: key.clone() });
+            }
+            Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
+            wanted.insert(&**key);
+            added += usize::from(self.replica.get(key).is_none());
+            let old = self.replica.get(key).map_or(0, VersionedValue::payload_len);
+            bytes += 64 + key.len() + value.len().saturating_sub(old);
+        }
+        let limit = self.limits.max_keys_per_node;
+        if self.replica.len() + added > limit {
+            return Err(WriteError::TooManyKeys { limit });
+        }
+        let limit = self.limits.max_bytes_per_node;
+        if self.replica.bytes() + bytes > limit {
+            return Err(WriteError::StateTooLarge { limit });
+        }
+        let before = self.replica.versions.max_version;
+        let stale: Vec<Arc<str>> = self
+            .replica
+            .entries
+            .by_key()
+            .range(Arc::<str>::from(prefix)..)
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter(|(key, entry)| {
+                !entry.is_tombstone()
+                    && !wanted.contains(&***key)
+                    && !key.starts_with(RESERVED_PREFIX)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in stale {
+            self.delete_entry(&key, now);
+        }
+        for (key, value) in entries {
+            self.put(key, value, None, now);
+        }
+        Ok(self.replica.versions.max_version - before)
+    }
+
+    fn delete_entry(&mut self, key: &str, now: Timestamp) -> Option<u64> {
+        let (key, entry) = self.replica.entries.by_key().get_key_value(key)?;
+        if entry.is_tombstone() {
+            return None;
+        }
+        let key = key.clone();
+        let version = self.append(key, None, Timestamp::MAX);
+        self.tombstones.push_back((version, now));
+        Some(version)
+    }
+
+    fn append(&mut self, key: Arc<str>, value: Option<Arc<str>>, deadline: Timestamp) -> u64 {
+        let versions = &mut self.replica.versions;
+        versions.max_version += 1;
+        versions.horizon = versions.max_version;
+        let version = versions.max_version;
+        self.replica.entries.insert(key, VersionedValue::new(value, version, deadline));
+        version
+    }
+
+    /// Appends the deletion of every key whose deadline has come. True if there were any.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> bool {
+        let expired = self.replica.entries.expire(now);
+        for key in &expired {
+            self.delete_entry(key, now);
+        }
+        !expired.is_empty()
+    }
+
+    /// Moves the watermark (ALGORITHM.md, rule G1): to the newest tombstone that is older than the
+    /// grace period, and not more often than every `min(30 s, grace / 4)`, so that a cluster has
+    /// few watermarks about. True if it moved.
+    pub(crate) fn collect_garbage(&mut self, now: Timestamp, grace: Duration) -> bool {
+        let pace = (grace / 4).min(Duration::from_secs(30));
+        if self.last_gc_move.is_some_and(|last| now.since(last) < pace) {
+            return false;
+        }
+        let mut newest = None;
+        while let Some((version, written)) = self.tombstones.front().copied() {
+            if now.since(written) < grace {
+                break;
+            }
+            newest = Some(version);
+            self.tombstones.pop_front();
+        }
+        let versions = &mut self.replica.versions;
+        let Some(version) = newest.filter(|version| *version > versions.last_gc_version) else {
+            return false;
+        };
+        versions.last_gc_version = version;
+        self.last_gc_move = Some(now);
+        self.replica.entries.purge(version);
+        true
+    }
+
+    /// When the own state next needs a look: an expiry, or a tombstone that is old enough.
+    pub(crate) fn next_deadline(&self, grace: Duration) -> Timestamp {
+        let pace = (grace / 4).min(Duration::from_secs(30));
+        let expiry = self.replica.entries.next_deadline().unwrap_or(Timestamp::MAX);
+        let garbage = self.tombstones.front().map_or(Timestamp::MAX, |(_, written)| {
+            let paced = self.last_gc_move.map_or(Timestamp::MIN, |last| last + pace);
+            (*written + grace).max(paced)
+        });
+        expiry.min(garbage)
+    }}
