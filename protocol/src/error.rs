@@ -33,13 +33,17 @@ pub enum WriteError {
     },
     /// The node has as many entries as it may have; tombstones count until the grace period is
     /// over.
-    #[error("the node has {limit} entries, the most it may have; delete some or raise max_keys_per_node")]
+    #[error(
+        "the node has {limit} entries, the most it may have; delete some or raise max_keys_per_node"
+    )]
     TooManyKeys {
         /// The limit.
         limit: usize,
     },
     /// The node's entries take as many bytes as they may take.
-    #[error("the node's state would exceed {limit} bytes; delete some keys or raise max_bytes_per_node")]
+    #[error(
+        "the node's state would exceed {limit} bytes; delete some keys or raise max_bytes_per_node"
+    )]
     StateTooLarge {
         /// The limit.
         limit: usize,

@@ -76,7 +76,9 @@ impl fmt::Debug for NodeId {
 ///
 /// Compared lexicographically. The highest incarnation of a node id wins, everywhere and at once
 /// (ALGORITHM.md, rule L2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Incarnation {
     /// Grows with every start. By default the wall clock in milliseconds.
     pub generation_id: u64,
@@ -102,7 +104,10 @@ pub struct ChitchatId {
 impl ChitchatId {
     /// An id from its parts.
     pub fn new(node_id: impl Into<NodeId>, generation_id: u64) -> ChitchatId {
-        ChitchatId { node_id: node_id.into(), generation_id }
+        ChitchatId {
+            node_id: node_id.into(),
+            generation_id,
+        }
     }
 }
 

@@ -64,7 +64,11 @@ impl Entries {
         to: u64,
     ) -> impl Iterator<Item = (u64, &Arc<str>, &VersionedValue)> {
         let range = if from < to { from + 1..=to } else { 1..=0 };
-        let range = if range.is_empty() { None } else { Some(self.by_version.range(range)) };
+        let range = if range.is_empty() {
+            None
+        } else {
+            Some(self.by_version.range(range))
+        };
         range.into_iter().flatten().filter_map(|(version, key)| {
             // Every version in the index has its entry; see `check`.
             self.by_key.get(key).map(|value| (*version, key, value))
@@ -150,13 +154,19 @@ impl Entries {
         self.by_version.remove(&entry.version());
         self.tombstones.remove(&entry.version());
         let value = entry.stored().map(|value| &**value);
-        self.hash = self.hash.wrapping_sub(entry_hash(key, entry.version(), value));
+        self.hash = self
+            .hash
+            .wrapping_sub(entry_hash(key, entry.version(), value));
     }
 
     /// Moves a live entry out of `E`: still readable, with its deadline, but never served on.
     pub(crate) fn doom(&mut self, version: u64) {
-        let Some(key) = self.by_version.get(&version).cloned() else { return };
-        let Some(entry) = self.by_key.get(&key).cloned() else { return };
+        let Some(key) = self.by_version.get(&version).cloned() else {
+            return;
+        };
+        let Some(entry) = self.by_key.get(&key).cloned() else {
+            return;
+        };
         self.forget_version(&key, &entry);
         let mut entry = entry;
         entry.set_doomed();
@@ -196,12 +206,16 @@ impl Entries {
     /// Lowers the deadline of the entry with this key and version. Never raises it (rule b), so
     /// that the news of a lease cannot make it live longer however often it is passed on.
     pub(crate) fn lower_deadline(&mut self, key: &str, version: u64, deadline: Timestamp) -> bool {
-        let Some(entry) = self.by_key.get(key) else { return false };
+        let Some(entry) = self.by_key.get(key) else {
+            return false;
+        };
         if entry.version() != version || entry.is_tombstone() || entry.raw_deadline() <= deadline {
             return false;
         }
         let old = entry.raw_deadline();
-        let Some((key, mut entry)) = self.by_key.remove_with_key(key) else { return false };
+        let Some((key, mut entry)) = self.by_key.remove_with_key(key) else {
+            return false;
+        };
         if old != Timestamp::MAX {
             self.deadlines.remove(&(old, key.clone()));
         }
@@ -218,7 +232,9 @@ impl Entries {
             if *deadline > now {
                 break;
             }
-            let Some((_, key)) = self.deadlines.pop_first() else { break };
+            let Some((_, key)) = self.deadlines.pop_first() else {
+                break;
+            };
             if let Some(entry) = self.by_key.get(&key) {
                 let mut entry = entry.clone();
                 entry.set_expired();
@@ -245,7 +261,10 @@ impl Entries {
                 let value = entry.stored().map(|value| &**value);
                 hash = hash.wrapping_add(entry_hash(key, entry.version(), value));
                 if self.by_version.get(&entry.version()) != Some(key) {
-                    return Err(format!("{key}@{} is not in the version index", entry.version()));
+                    return Err(format!(
+                        "{key}@{} is not in the version index",
+                        entry.version()
+                    ));
                 }
                 if entry.is_tombstone() != self.tombstones.contains(&entry.version()) {
                     return Err(format!("{key}: tombstone index disagrees"));

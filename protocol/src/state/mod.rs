@@ -8,16 +8,14 @@ mod snapshot;
 mod value;
 mod versions;
 
-pub(crate) use own::OwnState;
-pub use own::OwnStateView;
+pub(crate) use own::{OwnState, Seedling};
 pub use replica::{ApplyOutcome, Replica};
 pub(crate) use reserved::{
-    KEY_ADDRS, KEY_INITIAL, KEY_PROTOCOL, KEY_STATUS, RESERVED_PREFIX, STATUS_LEFT, decode_addrs,
+    KEY_ADDRS, KEY_INITIAL, KEY_PROTOCOL, KEY_STATUS, MAX_ADDRS, STATUS_LEFT, decode_addrs,
     encode_addrs,
 };
 pub use snapshot::{ClusterStateSnapshot, NodeState, NodeStatus};
 pub use value::VersionedValue;
 pub use versions::{DropReason, PruneCursor, Versions};
 
-pub(crate) use entries::Entries;
-pub(crate) use versions::{Covered, DeltaVersions};
+pub(crate) use versions::{DeltaVersions, MAX_VERSION};

@@ -1,8 +1,17 @@
 //! Upper bounds of encoded lengths, for planning messages to a byte budget.
+//!
+//! They bound plain lengths; compression only ever makes a message shorter. They hold for all
+//! messages that decoding accepts.
+
+use std::net::SocketAddr;
 
 use crate::delta::DeltaOp;
 use crate::digest::DigestEntry;
+use crate::id::{Incarnation, NodeId};
 use crate::message::Header;
+use crate::wire::codec::difference;
+use crate::wire::envelope::ENVELOPE_LEN;
+use crate::wire::v1::{AgeUnit, interval_ms, ttl_ms};
 
 /// Longest varint of 64 bits.
 pub(crate) const MAX_VARINT: usize = 10;
@@ -10,10 +19,46 @@ pub(crate) const MAX_VARINT: usize = 10;
 /// The bounds and the count of a prune section.
 pub(crate) const PRUNE_HEADER: usize = 3 * MAX_VARINT;
 
+/// Longest varint of a version, heartbeat or generation, all of which are at most 2^62; also of a
+/// difference between two, in zigzag.
+const MAX_VERSION_LEN: usize = 9;
+
+/// Longest varint of a length or count: no message comes near 4 GiB.
+const MAX_COUNT_LEN: usize = 5;
+
+/// Longest varint of 32 bits.
+const MAX_VARINT_32: usize = 5;
+
+const FLAGS_LEN: usize = 1;
+
+const BOOT_LEN: usize = 8;
+
+const MAX_INCARNATION_LEN: usize = MAX_VERSION_LEN + BOOT_LEN;
+
+/// IPv6: its tag, the address and the port.
+const MAX_ADDR_LEN: usize = 1 + 16 + 3;
+
+/// Incarnation, heartbeat, age and versions.
+const MAX_REPORT_LEN: usize = MAX_INCARNATION_LEN + MAX_VARINT + 3 * MAX_VERSION_LEN;
+
+/// Everything of any header: flags, interval (at most 3,600,000), node id, what a report has,
+/// address, report.
+const MAX_HEADER_LEN: usize =
+    FLAGS_LEN + 4 + 2 + NodeId::MAX_LEN + MAX_REPORT_LEN + MAX_ADDR_LEN + MAX_REPORT_LEN;
+
+/// The fields of any body but a Syn that are not lists, and the counts of the lists: those of a
+/// SynAck, which are part, budget and two counts.
+const MAX_BODY_LEN: usize = MAX_VARINT_32 + FLAGS_LEN + MAX_VARINT + 2 * MAX_COUNT_LEN;
+
 /// Bytes of a varint.
 pub(crate) fn varint(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)
+}
+
+/// Bytes of a zigzag varint.
+fn zigzag(value: i64) -> usize {
+    varint(value.unsigned_abs().saturating_mul(2))
 }
 
 /// A string with its length.
@@ -21,22 +66,100 @@ pub(crate) fn string(len: usize) -> usize {
     varint(len as u64) + len
 }
 
-/// Everything of a [`NodeDelta`](crate::NodeDelta) but the prune section and the entries.
+/// Everything of a [`NodeDelta`](crate::NodeDelta) but the prune section and the entries. The owner's
+/// name decides: what the numbers are, the planner does not know yet.
 pub(crate) fn delta_header(owner_len: usize) -> usize {
-    todo!()
+    // Heartbeat, `from`, three differences and the watermark's.
+    let versions = 6 * MAX_VERSION_LEN;
+    string(owner_len) + MAX_INCARNATION_LEN + MAX_VARINT + versions + FLAGS_LEN + MAX_COUNT_LEN
 }
 
 /// One entry of a delta, `step` versions after the one before it.
 pub(crate) fn delta_entry(key_len: usize, op: &DeltaOp<'_>, step: u64) -> usize {
-    todo!()
+    let op_len = match op {
+        DeltaOp::Delete => 1,
+        DeltaOp::Set { value, ttl } => {
+            1 + string(value.len()) + ttl.map_or(0, |ttl| varint(ttl_ms(ttl)))
+        }
+    };
+    varint(step) + string(key_len) + op_len
 }
 
 /// One entry of a digest.
 pub(crate) fn digest_entry(entry: &DigestEntry<'_>) -> usize {
-    todo!()
+    // The shortest interval makes the longest ages. The interval that counts is in the header.
+    let age = AgeUnit::new(1).encode_known(entry.age);
+    let pair = |(first, second)| varint(first) + varint(second);
+    string(entry.node_id.len())
+        + incarnation(&entry.incarnation)
+        + varint(entry.heartbeat)
+        + varint(age)
+        + FLAGS_LEN
+        + versions(entry.max_version, entry.last_gc_version)
+        + entry
+            .cursor
+            .map_or(0, |cursor| pair((cursor.position, cursor.gc_version)))
+        + entry.parked.map_or(0, pair)
 }
 
-/// Envelope and header of a message, with the fields of the body that are not lists.
+/// Envelope and header of a message, with the fields of the body that are not lists, and the counts
+/// of the lists. For a Syn see [`syn_overhead`].
 pub(crate) fn message_overhead(header: &Header<'_>) -> usize {
-    todo!()
+    ENVELOPE_LEN + header_len(header) + MAX_BODY_LEN
+}
+
+/// Everything of a Syn but the entries of its digest. The bounds of its range have these lengths;
+/// an open end has none, and 0 will do.
+pub(crate) fn syn_overhead(header: &Header<'_>, start_len: usize, end_len: usize) -> usize {
+    let range = string(start_len) + 1 + string(end_len);
+    ENVELOPE_LEN + header_len(header) + MAX_VARINT + range + MAX_COUNT_LEN
+}
+
+/// Everything that a message with one entry of this owner takes beside key and value, whoever sends
+/// it to whom.
+pub(crate) fn single_entry_overhead(owner_len: usize) -> usize {
+    // Its difference, the lengths of key and value, which operation it is, its time to live.
+    let entry = MAX_VERSION_LEN + 2 * MAX_COUNT_LEN + 1 + MAX_VARINT;
+    ENVELOPE_LEN + MAX_HEADER_LEN + MAX_BODY_LEN + delta_header(owner_len) + entry
+}
+
+fn header_len(header: &Header<'_>) -> usize {
+    let interval = interval_ms(header.gossip_interval);
+    let unit = AgeUnit::new(interval);
+    let sender = &header.sender;
+    let about_you = header.about_you.as_ref().map_or(0, |report| {
+        incarnation(&report.incarnation)
+            + varint(report.heartbeat)
+            + varint(unit.encode_known(report.age))
+            + varint(report.max_version)
+            + zigzag(difference(report.max_version, report.last_gc_version))
+    });
+    let observed = match header.observed {
+        None => 0,
+        Some(SocketAddr::V4(_)) => 1 + 4 + 3,
+        Some(SocketAddr::V6(_)) => MAX_ADDR_LEN,
+    };
+    FLAGS_LEN
+        + varint(u64::from(interval))
+        + string(sender.node_id.len())
+        + incarnation(&sender.incarnation)
+        + varint(sender.heartbeat)
+        + varint(unit.encode(sender.age))
+        + versions(sender.max_version, sender.last_gc_version)
+        + observed
+        + about_you
+}
+
+fn incarnation(incarnation: &Incarnation) -> usize {
+    varint(incarnation.generation_id) + BOOT_LEN
+}
+
+/// A `max_version`, and the watermark beside it where there is one.
+fn versions(max_version: u64, gc: u64) -> usize {
+    let gc_len = if gc == 0 {
+        0
+    } else {
+        zigzag(difference(max_version, gc))
+    };
+    varint(max_version) + gc_len
 }

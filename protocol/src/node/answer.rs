@@ -1,0 +1,632 @@
+//! Answering: Syn → SynAck → Ack.
+
+use std::borrow::Cow;
+use std::hash::Hasher;
+use std::net::{IpAddr, SocketAddr};
+
+use siphasher::sip::SipHasher13;
+
+use crate::delta::NodeDelta;
+use crate::digest::{Digest, DigestEntry};
+use crate::event::Notice;
+use crate::id::NodeId;
+use crate::membership::Member;
+use crate::message::{Body, Header, Message, Refusal, SelfReport, TrainPart};
+use crate::node::exchange::{Next, Peer, Purpose};
+use crate::node::hear::{Heard, Sign};
+use crate::node::{Node, Origin, Target};
+use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
+use crate::state::{KEY_ADDRS, encode_addrs};
+use crate::wire::size;
+
+/// How long a token that proves an address is good for, at least; in seconds.
+const TOKEN_EPOCH_SECONDS: i64 = 60;
+
+/// An address that has not proved that it wants it gets at most this many times what it sent.
+const REFLECTION_FACTOR: usize = 3;
+
+/// What a peer is told, and what it lacks.
+#[derive(Default)]
+struct Answer<'a> {
+    entries: Vec<DigestEntry<'a>>,
+    stale: Vec<StaleOwner<'a>>,
+}
+
+/// Encoded messages, and what could not be put into any.
+struct Encoded {
+    messages: Vec<Vec<u8>>,
+    too_large: Vec<(NodeId, u64)>,
+}
+
+impl Node {
+    pub(super) fn handle_syn(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        budget: u64,
+        digest: &Digest<'_>,
+        len: usize,
+    ) {
+        let sender = &header.sender;
+        let heard = self.hear_sender(origin, header);
+        let refusal = match heard {
+            Heard::Future => Some(Refusal::GenerationFromTheFuture),
+            Heard::Unknown if !header.observer && !self.has_room() => {
+                self.counters.refused_nodes += 1;
+                Some(Refusal::TooManyNodes)
+            }
+            _ => None,
+        };
+        if let Some(reason) = refusal {
+            let node_id = NodeId::from(&*sender.node_id);
+            self.notify(Notice::NodeRefused { node_id, reason });
+            self.answer(origin, header.nonce, None, Body::Refused { reason });
+            return;
+        }
+        // Our own entry comes first: on a conflict nothing of our namespace is sent.
+        let own = digest
+            .entries
+            .iter()
+            .find(|entry| *entry.node_id == *self.config.node_id);
+        let conflict = own.is_some_and(|entry| self.check_self(&report_of(entry)));
+        let about_you = self.report_on(sender);
+        if matches!(heard, Heard::Superseded | Heard::Expired) {
+            // A refused sender is told why, never met with silence.
+            let part = TrainPart {
+                index: 0,
+                last: true,
+                more: false,
+            };
+            let body = Body::SynAck {
+                part,
+                budget: 0,
+                entries: Vec::new(),
+                deltas: Vec::new(),
+            };
+            self.answer(origin, header.nonce, about_you, body);
+            return;
+        }
+        let heard = self.hear_entries(&digest.entries, &sender.node_id);
+        let validated = origin.peer.is_some() || self.proves(origin.path.remote, header.echo);
+        let limit = if validated {
+            None
+        } else {
+            Some(REFLECTION_FACTOR * len)
+        };
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        let budget = budget.min(self.config.limits.max_train_bytes);
+        let answer = self.answer_digest(header, digest, &heard, conflict);
+        let answer_header = self.answer_header(origin.path.remote, header.nonce, about_you);
+        let encoded = self.encode_syn_ack(&answer_header, &sender.node_id, answer, budget, limit);
+        self.send_all(&Target::reply(origin), encoded);
+    }
+
+    fn has_room(&self) -> bool {
+        self.members.len() + 1 < self.config.limits.max_nodes
+            || self.members.eviction_candidate().is_some()
+    }
+
+    fn answer(
+        &mut self,
+        origin: &Origin,
+        echo: u64,
+        about_you: Option<SelfReport>,
+        body: Body<'_>,
+    ) {
+        let header = self.answer_header(origin.path.remote, echo, about_you);
+        let bytes = Message { header, body }.encode();
+        self.transmit(Target::reply(origin), bytes);
+    }
+
+    /// Takes in the signs of life of a digest; says what each entry is to us.
+    fn hear_entries(&mut self, entries: &[DigestEntry<'_>], reporter: &str) -> Vec<Heard> {
+        let mut heard = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if *entry.node_id == *self.config.node_id || *entry.node_id == *reporter {
+                heard.push(Heard::Superseded);
+                continue;
+            }
+            let sign = Sign {
+                incarnation: entry.incarnation,
+                heartbeat: entry.heartbeat,
+                age: entry.age,
+            };
+            heard.push(self.hear(&entry.node_id, sign, reporter));
+            self.consider_fresh_copy(entry);
+        }
+        heard
+    }
+
+    /// Compares a digest with what we have: both are in the order of node ids.
+    fn answer_digest<'a>(
+        &'a self,
+        header: &'a Header<'_>,
+        digest: &'a Digest<'_>,
+        heard: &[Heard],
+        conflict: bool,
+    ) -> Answer<'a> {
+        let sender = &*header.sender.node_id;
+        let own = &*self.config.node_id;
+        let mut answer = Answer::default();
+        let end = digest.end.as_deref();
+        let mut members = self
+            .members
+            .range(&digest.start, end)
+            .filter(|(node_id, member)| member.is_gossiped() && ***node_id != *sender)
+            .peekable();
+        for (entry, heard) in digest.entries.iter().zip(heard) {
+            while let Some((node_id, member)) =
+                members.next_if(|(node_id, _)| ***node_id < *entry.node_id)
+            {
+                self.tell_all(&mut answer, node_id, member);
+            }
+            let member = members.next_if(|(node_id, _)| ***node_id == *entry.node_id);
+            if *entry.node_id == *own || *entry.node_id == *sender {
+                continue;
+            }
+            match member {
+                Some((node_id, member)) => self.compare(&mut answer, node_id, member, entry),
+                None if *heard == Heard::Unknown && self.has_room() => {
+                    answer.entries.push(nothing_of(entry));
+                }
+                None => {}
+            }
+        }
+        for (node_id, member) in members {
+            self.tell_all(&mut answer, node_id, member);
+        }
+        if digest.covers(sender) && !header.observer {
+            self.ask_sender(&mut answer, header);
+        }
+        if digest.covers(own) && !conflict {
+            let view = digest.entries.iter().find(|entry| *entry.node_id == *own);
+            answer.stale.extend(self.own_stale(view));
+        }
+        answer.entries.sort_by(|a, b| a.node_id.cmp(&b.node_id));
+        answer
+    }
+
+    /// The peer does not know this node, or only an earlier incarnation of it.
+    fn tell_all<'a>(&self, answer: &mut Answer<'a>, node_id: &'a NodeId, member: &'a Member) {
+        answer.entries.push(self.digest_entry(node_id, member));
+        let view = PeerView::nothing();
+        if view.is_behind(&member.replica) {
+            answer.stale.push(self.stale(node_id, member, view, true));
+        }
+    }
+
+    fn compare<'a>(
+        &self,
+        answer: &mut Answer<'a>,
+        node_id: &'a NodeId,
+        member: &'a Member,
+        theirs: &DigestEntry<'_>,
+    ) {
+        if theirs.incarnation < member.incarnation {
+            self.tell_all(answer, node_id, member);
+            return;
+        }
+        if theirs.incarnation > member.incarnation {
+            // Not adopted: too old to be true, or heard right after a pause.
+            return;
+        }
+        let ours = self.digest_entry(node_id, member);
+        let later = |a: &DigestEntry<'_>, b: &DigestEntry<'_>| {
+            (a.max_version, a.last_gc_version) > (b.max_version, b.last_gc_version)
+        };
+        if ours.heartbeat > theirs.heartbeat || later(theirs, &ours) && !ours.frozen {
+            answer.entries.push(ours);
+        }
+        let view = PeerView::from_digest(theirs);
+        if view.is_behind(&member.replica) {
+            answer.stale.push(self.stale(node_id, member, view, false));
+        }
+    }
+
+    /// What the sender has written that we do not have.
+    fn ask_sender<'a>(&'a self, answer: &mut Answer<'a>, header: &'a Header<'_>) {
+        let sender = &header.sender;
+        match self.members.get_key_value(&sender.node_id) {
+            Some((node_id, member)) if member.incarnation == sender.incarnation => {
+                let ours = self.digest_entry(node_id, member);
+                let theirs = (sender.max_version, sender.last_gc_version);
+                if theirs > (ours.max_version, ours.last_gc_version) && !ours.frozen {
+                    answer.entries.push(ours);
+                }
+            }
+            Some(_) => {}
+            None => answer.entries.push(DigestEntry {
+                node_id: Cow::Borrowed(&*sender.node_id),
+                incarnation: sender.incarnation,
+                heartbeat: 0,
+                age: None,
+                max_version: 0,
+                last_gc_version: 0,
+                cursor: None,
+                parked: None,
+                frozen: false,
+            }),
+        }
+    }
+
+    fn stale<'a>(
+        &self,
+        node_id: &'a NodeId,
+        member: &'a Member,
+        peer: PeerView,
+        urgent: bool,
+    ) -> StaleOwner<'a> {
+        StaleOwner {
+            node_id,
+            incarnation: member.incarnation,
+            replica: &member.replica,
+            peer,
+            heartbeat: member.vitals.heartbeat(),
+            age: Some(self.now.since(member.vitals.last_sign_of_life())),
+            urgent,
+        }
+    }
+
+    /// Our own state, for a peer that has this of it. Nothing while another process has our id.
+    fn own_stale(&self, theirs: Option<&DigestEntry<'_>>) -> Option<StaleOwner<'_>> {
+        let incarnation = self.identity.incarnation;
+        let view = match theirs {
+            Some(entry) if entry.incarnation == incarnation => PeerView::from_digest(entry),
+            _ => PeerView::nothing(),
+        };
+        let behind = view.is_behind(self.own.replica()) && !self.identity.is_yielding();
+        behind.then(|| StaleOwner {
+            node_id: &self.config.node_id,
+            incarnation,
+            replica: self.own.replica(),
+            peer: view,
+            heartbeat: self.identity.heartbeat,
+            age: Some(self.now.since(self.identity.emitted_at)),
+            urgent: true,
+        })
+    }
+
+    /// Packs an answer into messages. `limit` bounds all of them together, for an address that is
+    /// not validated.
+    fn encode_syn_ack(
+        &self,
+        header: &Header<'_>,
+        peer: &str,
+        answer: Answer<'_>,
+        budget: usize,
+        limit: Option<usize>,
+    ) -> Encoded {
+        let overhead = size::message_overhead(header);
+        let preferred = self.link.preferred_message_len;
+        let mut groups = vec![Vec::new()];
+        let mut len = overhead;
+        let mut spent = overhead;
+        let mut cut = false;
+        for entry in answer.entries {
+            let entry_len = size::digest_entry(&entry);
+            let begins = len + entry_len > preferred;
+            let cost = entry_len + if begins { overhead } else { 0 };
+            if limit.is_some_and(|limit| spent + cost > limit) {
+                cut = true;
+                break;
+            }
+            if begins {
+                groups.push(Vec::new());
+                len = overhead;
+            }
+            len += entry_len;
+            spent += cost;
+            if let Some(group) = groups.last_mut() {
+                group.push(entry);
+            }
+        }
+        let mut train_budget = TrainBudget::new(self.link, budget, len, overhead);
+        if let Some(limit) = limit {
+            // One message only: the bound leaves no room for the headers of others.
+            let rest = limit.saturating_sub(spent);
+            train_budget.total = rest.min(budget).min(train_budget.first_room);
+            train_budget.strict = true;
+        }
+        let train = if cut {
+            Train {
+                more: true,
+                ..Train::default()
+            }
+        } else {
+            Train::pack(answer.stale, train_budget, self.rotation, self.now)
+        };
+        let mut deltas = train.messages.into_iter();
+        let mut bodies: Vec<(Vec<DigestEntry<'_>>, Vec<NodeDelta<'_>>)> = Vec::new();
+        let last_group = groups.pop().unwrap_or_default();
+        bodies.extend(groups.into_iter().map(|group| (group, Vec::new())));
+        bodies.push((last_group, deltas.next().unwrap_or_default()));
+        bodies.extend(deltas.map(|deltas| (Vec::new(), deltas)));
+        let count = bodies.len();
+        let own_budget = self.exchanges.budget(Some(peer), preferred) as u64;
+        let encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
+            let part = part(index, count, train.more);
+            let body = Body::SynAck {
+                part,
+                budget: own_budget,
+                entries,
+                deltas,
+            };
+            Message {
+                header: header.clone(),
+                body,
+            }
+            .encode()
+        };
+        let messages = bodies.into_iter().enumerate().map(encode).collect();
+        Encoded {
+            messages,
+            too_large: train.too_large,
+        }
+    }
+
+    pub(super) fn handle_syn_ack(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        part: TrainPart,
+        budget: u64,
+        entries: &[DigestEntry<'_>],
+        deltas: &[NodeDelta<'_>],
+    ) {
+        let nonce = header.echo;
+        let Some(pending) = self.exchanges.get(nonce) else {
+            self.counters.refused_unsolicited += 1;
+            return;
+        };
+        let (started, purpose) = (pending.started, pending.purpose);
+        let (start, end) = (pending.start.clone(), pending.end.clone());
+        let seeds: Vec<SocketAddr> = pending.target.addrs.to_vec();
+        if self.gate.is_some_and(|gate| started >= gate.since) {
+            self.gate = None;
+        }
+        for addr in seeds {
+            if self.seeds.binary_search(&addr).is_ok() {
+                self.answered_seeds.insert(addr);
+            }
+        }
+        // What concerns ourselves comes before anything else.
+        let mut conflict = header
+            .about_you
+            .is_some_and(|report| self.check_self(&report));
+        let own = entries
+            .iter()
+            .find(|entry| *entry.node_id == *self.config.node_id);
+        conflict |= own.is_some_and(|entry| self.check_self(&report_of(entry)));
+        let sender = &*header.sender.node_id;
+        let heard = self.hear_sender(origin, header);
+        if let Some(observed) = header.observed {
+            self.learn_address(sender, observed);
+        }
+        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
+            self.exchanges.finish(nonce);
+            return;
+        }
+        self.hear_entries(entries, sender);
+        let progressed = self.apply_all(deltas, sender);
+        // The first token of a peer lifts the bound on its answers: that is progress too.
+        let token = header.nonce;
+        let known = self
+            .members
+            .get(sender)
+            .is_some_and(|member| member.token == token);
+        let validated = part.more && !known && purpose == Purpose::Round;
+        self.remember_path(origin, header);
+        self.send_ack(origin, header, budget, entries, conflict);
+
+        let peer = Peer {
+            node_id: NodeId::from(sender),
+            path: origin.path,
+            token,
+        };
+        let progressed = progressed || validated;
+        match self
+            .exchanges
+            .record(nonce, peer.clone(), part, progressed, self.now)
+        {
+            Next::Wait => {}
+            Next::Done => self.exchanges.end_serving(sender),
+            Next::Continue => self.pull(peer, &start, end.as_deref()),
+        }
+        self.update_exchange_timer();
+    }
+
+    /// Sends what the responder lacks.
+    fn send_ack(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        budget: u64,
+        entries: &[DigestEntry<'_>],
+        conflict: bool,
+    ) {
+        let mut stale = Vec::new();
+        for entry in entries {
+            if *entry.node_id == *self.config.node_id {
+                stale.extend(if conflict {
+                    None
+                } else {
+                    self.own_stale(Some(entry))
+                });
+                continue;
+            }
+            let Some((node_id, member)) = self.members.get_key_value(&entry.node_id) else {
+                continue;
+            };
+            if !member.is_gossiped() || *entry.node_id == *header.sender.node_id {
+                continue;
+            }
+            let (view, urgent) = if entry.incarnation == member.incarnation {
+                (PeerView::from_digest(entry), entry.max_version == 0)
+            } else if entry.incarnation < member.incarnation {
+                (PeerView::nothing(), true)
+            } else {
+                continue;
+            };
+            if view.is_behind(&member.replica) {
+                stale.push(self.stale(node_id, member, view, urgent));
+            }
+        }
+        if stale.is_empty() {
+            return;
+        }
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        let budget = budget.min(self.config.limits.max_train_bytes);
+        let ack_header = self.answer_header(origin.path.remote, header.nonce, None);
+        let overhead = size::message_overhead(&ack_header);
+        let train_budget = TrainBudget::new(self.link, budget, overhead, overhead);
+        let train = Train::pack(stale, train_budget, self.rotation, self.now);
+        let count = train.messages.len();
+        let encode = |(index, deltas)| {
+            let body = Body::Ack {
+                part: part(index, count, train.more),
+                deltas,
+            };
+            Message {
+                header: ack_header.clone(),
+                body,
+            }
+            .encode()
+        };
+        let messages = train.messages.into_iter().enumerate().map(encode).collect();
+        let encoded = Encoded {
+            messages,
+            too_large: train.too_large,
+        };
+        self.send_all(&Target::reply(origin), encoded);
+    }
+
+    pub(super) fn handle_ack(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        part: TrainPart,
+        deltas: &[NodeDelta<'_>],
+    ) {
+        if !self.proves(origin.path.remote, header.echo) {
+            self.counters.refused_unsolicited += 1;
+            return;
+        }
+        let heard = self.hear_sender(origin, header);
+        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
+            return;
+        }
+        let sender = &*header.sender.node_id;
+        let progressed = self.apply_all(deltas, sender);
+        self.remember_path(origin, header);
+        let missing = part.more || self.members.parked_bytes() > 0;
+        if part.last && missing && progressed {
+            let peer = Peer {
+                node_id: NodeId::from(sender),
+                path: origin.path,
+                token: header.nonce,
+            };
+            self.pull(peer, "", None);
+        }
+    }
+
+    /// The way to a peer, and the token that it gave us.
+    fn remember_path(&mut self, origin: &Origin, header: &Header<'_>) {
+        if let Some(member) = self.members.get_mut(&header.sender.node_id) {
+            member.path = Some(origin.path);
+            member.token = header.nonce;
+        }
+    }
+
+    /// A peer sees us at this address.
+    fn learn_address(&mut self, reporter: &str, observed: SocketAddr) {
+        if self.addresses.observe(reporter, observed) {
+            self.readdress();
+        }
+    }
+
+    /// The transport is bound to these addresses now.
+    pub fn set_bound_addrs(&mut self, addrs: &[SocketAddr]) {
+        if self.addresses.set_bound(addrs) {
+            self.readdress();
+        }
+    }
+
+    /// Announces the present addresses. The identity stays.
+    fn readdress(&mut self) {
+        let text = encode_addrs(self.addresses.advertised());
+        self.own.set_reserved(KEY_ADDRS, &text, self.now);
+        self.dirty.insert(self.config.node_id.clone());
+    }
+
+    pub(super) fn token_epoch(&self) -> i64 {
+        self.now
+            .as_micros()
+            .div_euclid(TOKEN_EPOCH_SECONDS * 1_000_000)
+    }
+
+    /// A token that only somebody who receives messages at `remote` can know. Nothing is stored
+    /// for it, so that a flood of questions costs no memory.
+    pub(super) fn token(&self, remote: SocketAddr, epoch: i64) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
+        match remote.ip().to_canonical() {
+            IpAddr::V4(ip) => hasher.write(&ip.octets()),
+            IpAddr::V6(ip) => hasher.write(&ip.octets()),
+        }
+        hasher.write_u16(remote.port());
+        hasher.write_i64(epoch);
+        hasher.finish() | 1
+    }
+
+    /// Whether the token proves the address: given out in this epoch or the one before.
+    fn proves(&self, remote: SocketAddr, token: u64) -> bool {
+        let epoch = self.token_epoch();
+        token == self.token(remote, epoch) || token == self.token(remote, epoch - 1)
+    }
+
+    fn send_all(&mut self, target: &Target, encoded: Encoded) {
+        for bytes in encoded.messages {
+            self.transmit(target.clone(), bytes);
+        }
+        for (node_id, version) in encoded.too_large {
+            self.counters.entries_too_large += 1;
+            if self.counters.entries_too_large == 1 {
+                let id = self.member_id(&node_id);
+                self.notify(Notice::EntryTooLarge { id, version });
+            }
+        }
+    }
+}
+
+fn part(index: usize, count: usize, more: bool) -> TrainPart {
+    let last = index + 1 == count;
+    TrainPart {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        last,
+        more: more && last,
+    }
+}
+
+fn report_of(entry: &DigestEntry<'_>) -> SelfReport {
+    SelfReport {
+        incarnation: entry.incarnation,
+        heartbeat: entry.heartbeat,
+        age: entry.age,
+        max_version: entry.max_version,
+        last_gc_version: entry.last_gc_version,
+    }
+}
+
+/// Asks for everything of a node that the peer named. Nothing is stored for it.
+fn nothing_of<'a>(entry: &'a DigestEntry<'_>) -> DigestEntry<'a> {
+    DigestEntry {
+        node_id: Cow::Borrowed(&*entry.node_id),
+        incarnation: entry.incarnation,
+        heartbeat: 0,
+        age: None,
+        max_version: 0,
+        last_gc_version: 0,
+        cursor: None,
+        parked: None,
+        frozen: false,
+    }
+}

@@ -1,0 +1,264 @@
+//! Applying deltas to the members: admission, limits, gaps.
+
+use std::time::Duration;
+
+use crate::delta::NodeDelta;
+use crate::digest::DigestEntry;
+use crate::event::Notice;
+use crate::id::NodeId;
+use crate::membership::Member;
+use crate::message::Refusal;
+use crate::node::Node;
+use crate::node::hear::{Heard, Sign};
+use crate::node::timers::Timer;
+use crate::state::{DropReason, NodeStatus, Replica};
+use crate::time::Timestamp;
+
+/// Deltas of one owner that are kept aside.
+const MAX_PARKED_PER_NODE: usize = 1_024;
+
+/// How many intervals an owner at its size limit is left alone before it is tried again.
+const FREEZE_INTERVALS: u32 = 60;
+
+impl Node {
+    /// Applies the deltas of one message. True if any of them made progress.
+    pub(super) fn apply_all(&mut self, deltas: &[NodeDelta<'_>], reporter: &str) -> bool {
+        let mut progress = false;
+        for delta in deltas {
+            progress |= self.apply(delta, reporter);
+        }
+        progress
+    }
+
+    fn apply(&mut self, delta: &NodeDelta<'_>, reporter: &str) -> bool {
+        if *delta.node_id == *self.config.node_id {
+            // Rule R2 of the model: only the owner writes its own namespace.
+            self.counters.refused_foreign_writes += 1;
+            let peer = NodeId::from(reporter);
+            self.notify(Notice::ForeignWrite { peer });
+            return false;
+        }
+        if !delta.is_valid() {
+            self.counters.deltas_invalid += 1;
+            return false;
+        }
+        let sign = Sign {
+            incarnation: delta.incarnation,
+            heartbeat: delta.heartbeat,
+            age: delta.age,
+        };
+        let mut progress = false;
+        match self.hear(&delta.node_id, sign, reporter) {
+            Heard::Known => {}
+            Heard::Unknown => {
+                let Some(age) = delta.age.filter(|_| !self.is_gated()) else {
+                    return false;
+                };
+                if !self.admit(delta, age, reporter) {
+                    return false;
+                }
+                progress = true;
+            }
+            Heard::Superseded | Heard::Future => return false,
+            Heard::Expired => {
+                self.counters.refused_expired += 1;
+                return false;
+            }
+        }
+        let Some(member) = self.members.get(&delta.node_id) else {
+            return progress;
+        };
+        if member.status == NodeStatus::ScheduledForDeletion {
+            self.counters.refused_expired += 1;
+            return progress;
+        }
+        if self.is_over_limit(member, delta) {
+            self.freeze(&delta.node_id);
+            return progress;
+        }
+        progress | self.apply_to_member(delta)
+    }
+
+    /// Takes in a node that was not known, if there is a place for it.
+    fn admit(&mut self, delta: &NodeDelta<'_>, age: Duration, reporter: &str) -> bool {
+        let introducer = (*delta.node_id != *reporter).then_some(reporter);
+        if !self.make_room(introducer) {
+            self.counters.refused_nodes += 1;
+            let (node_id, reason) = (delta.owner(), Refusal::TooManyNodes);
+            if introducer.is_none() {
+                self.notify(Notice::NodeRefused { node_id, reason });
+            }
+            return false;
+        }
+        let mut member = self.new_member(delta.incarnation, delta.heartbeat, age);
+        member.introducer = introducer.map(NodeId::from);
+        self.members.insert(delta.owner(), member);
+        true
+    }
+
+    fn is_over_limit(&self, member: &Member, delta: &NodeDelta<'_>) -> bool {
+        let limits = &self.config.limits;
+        let (len, bytes) = member.replica.size_after(delta);
+        let grows = delta.to > member.replica.versions().max_version;
+        let entry_too_long = delta.entries.iter().any(|entry| {
+            // The limits of the own writes bind what is taken from others, with room for the keys
+            // of the protocol.
+            entry.key.len() > limits.max_key_len.max(64)
+                || entry.op.payload_len() > limits.max_value_len.max(1_024)
+        });
+        grows
+            && (len > limits.max_keys_per_node
+                || bytes > limits.max_bytes_per_node
+                || entry_too_long)
+    }
+
+    fn freeze(&mut self, node_id: &str) {
+        self.counters.deltas_frozen += 1;
+        let until = self.now + self.config.gossip_interval * FREEZE_INTERVALS;
+        let Some(member) = self.members.get_mut(node_id) else {
+            return;
+        };
+        let news = member.frozen_until.is_none();
+        member.frozen_until = Some(until);
+        let before = member.parked_len();
+        member.parked.clear();
+        self.members.adjust_parked(before, 0);
+        if news {
+            let id = self.member_id(node_id);
+            self.notify(Notice::OwnerFrozen { id });
+        }
+    }
+
+    fn apply_to_member(&mut self, delta: &NodeDelta<'_>) -> bool {
+        let now = self.now;
+        let Some(member) = self.members.get_mut(&delta.node_id) else {
+            return false;
+        };
+        let mut progress = apply_to_fresh(member, delta, now);
+        match member.replica.apply(delta, now) {
+            Ok(outcome) => {
+                self.counters.deltas_applied += 1;
+                self.counters.entries_pruned += outcome.doomed as u64;
+                progress |= outcome.advanced;
+            }
+            Err(DropReason::Gap) => {
+                progress |= self.park(delta);
+            }
+            Err(DropReason::SourceBehindFloor) => self.counters.deltas_behind_floor += 1,
+            Err(DropReason::Invalid) => self.counters.deltas_invalid += 1,
+            Err(DropReason::Stale | DropReason::Empty) => self.counters.deltas_stale += 1,
+        }
+        self.unpark(&delta.node_id);
+        self.after_apply(&delta.node_id);
+        progress
+    }
+
+    /// Keeps a delta aside whose predecessor is missing. True if it is kept.
+    fn park(&mut self, delta: &NodeDelta<'_>) -> bool {
+        let room = self
+            .config
+            .limits
+            .max_parked_bytes
+            .saturating_sub(self.members.parked_bytes());
+        let len = delta.payload_len();
+        let Some(member) = self.members.get_mut(&delta.node_id) else {
+            return false;
+        };
+        let covered = member
+            .parked
+            .iter()
+            .any(|it| it.from <= delta.from && it.to >= delta.to);
+        if covered {
+            return false;
+        }
+        if len > room || member.parked.len() >= MAX_PARKED_PER_NODE {
+            self.counters.deltas_park_full += 1;
+            return false;
+        }
+        member.parked.push(delta.clone().into_owned());
+        self.members.adjust_parked(0, len);
+        self.counters.deltas_parked += 1;
+        true
+    }
+
+    /// Applies what was kept aside and now follows on what is there.
+    fn unpark(&mut self, node_id: &str) {
+        let Some(member) = self.members.get_mut(node_id) else {
+            return;
+        };
+        if member.parked.is_empty() {
+            return;
+        }
+        let before = member.parked_len();
+        loop {
+            let m = member.replica.versions().max_version;
+            let Some(index) = member.parked.iter().position(|delta| delta.from <= m) else {
+                break;
+            };
+            let delta = member.parked.swap_remove(index);
+            if let Ok(outcome) = member.replica.apply(&delta, self.now) {
+                self.counters.deltas_applied += 1;
+                self.counters.entries_pruned += outcome.doomed as u64;
+            }
+        }
+        let after = member.parked_len();
+        self.members.adjust_parked(before, after);
+    }
+
+    /// What a change of a replica entails.
+    fn after_apply(&mut self, node_id: &str) {
+        let Some(member) = self.members.get_mut(node_id) else {
+            return;
+        };
+        member.read_reserved();
+        let left = member.has_left();
+        if let Some(due) = member.replica.entries.next_deadline() {
+            self.timers.lower(Timer::Expiry, due);
+        }
+        if left && member.status != NodeStatus::ScheduledForDeletion {
+            self.members.set_status(node_id, NodeStatus::Left);
+        }
+        self.dirty.insert(NodeId::from(node_id));
+    }
+
+    /// Rule R8: our copy lies below a watermark that its silent owner can no longer help it over,
+    /// and a peer has a longer copy below that watermark. Fetch that one from the start.
+    pub(super) fn consider_fresh_copy(&mut self, entry: &DigestEntry<'_>) {
+        let Some(member) = self.members.get_mut(&entry.node_id) else {
+            return;
+        };
+        let ours = member.replica.versions();
+        let stuck = ours.max_version < ours.last_gc_version
+            && entry.max_version > ours.max_version
+            && entry.last_gc_version <= entry.max_version
+            && entry.max_version < ours.last_gc_version;
+        if stuck
+            && member.status == NodeStatus::Dead
+            && member.incarnation == entry.incarnation
+            && member.fresh.is_none()
+        {
+            member.fresh = Some(Box::default());
+        }
+    }
+}
+
+/// Feeds the second copy, and swaps it in when it has caught up with its source.
+fn apply_to_fresh(member: &mut Member, delta: &NodeDelta<'_>, now: Timestamp) -> bool {
+    let Some(fresh) = &mut member.fresh else {
+        return false;
+    };
+    let advanced = fresh
+        .apply(delta, now)
+        .is_ok_and(|outcome| outcome.advanced);
+    let versions = fresh.versions();
+    let complete = versions.max_version >= versions.horizon
+        && versions.max_version > member.replica.versions().max_version;
+    if complete && let Some(fresh) = member.fresh.take() {
+        member.replica = *fresh;
+    }
+    let ours: &Replica = &member.replica;
+    if ours.versions().max_version >= ours.versions().last_gc_version {
+        member.fresh = None;
+    }
+    advanced
+}

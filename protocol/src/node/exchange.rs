@@ -1,0 +1,305 @@
+//! Exchanges that wait for answers, and the trains that come in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::id::NodeId;
+use crate::message::TrainPart;
+use crate::node::{Path, Target};
+use crate::time::Timestamp;
+
+/// The window that a node begins with.
+const FIRST_WINDOW: usize = 64 << 10;
+/// The window never falls below this.
+const LEAST_WINDOW: usize = 16 << 10;
+/// Parts of one train that are told apart.
+const MAX_PARTS: u32 = 1 << 16;
+/// How often an unanswered pull is repeated.
+const MAX_ATTEMPTS: u8 = 3;
+/// Waiting less than this for the rest of a train would ask again for what is only delayed by
+/// scheduling.
+const LEAST_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Why an exchange was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A round of gossip.
+    Round,
+    /// To fetch what a train did not bring. Repeated when it is not answered.
+    Pull {
+        /// How often it was repeated.
+        attempt: u8,
+    },
+}
+
+/// An exchange that was opened and may still be answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) target: Target,
+    pub(crate) purpose: Purpose,
+    pub(crate) started: Timestamp,
+    /// The range of node ids that the Syn was about.
+    pub(crate) start: String,
+    pub(crate) end: Option<String>,
+    /// Who answered, the way that the answer came, and the token in it.
+    pub(crate) answered_by: Option<Peer>,
+    last_activity: Timestamp,
+    parts: BTreeSet<u32>,
+    last_index: Option<u32>,
+    more: bool,
+    progressed: bool,
+    finished: bool,
+}
+
+/// A peer that has answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) node_id: NodeId,
+    pub(crate) path: Path,
+    /// Proves to the peer that we can be reached at our address.
+    pub(crate) token: u64,
+}
+
+/// What to do about an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Wait for more parts.
+    Wait,
+    /// It is over.
+    Done,
+    /// It is over, and there is more to fetch.
+    Continue,
+}
+
+/// All exchanges that wait for answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchanges {
+    pending: BTreeMap<u64, Pending>,
+    window: usize,
+    max_window: usize,
+    /// Smoothed time from question to answer.
+    round_trip: Duration,
+    /// The peer that serves our backlog. Everybody else is granted one message meanwhile, so that
+    /// the same bytes do not come twice.
+    serving: Option<NodeId>,
+}
+
+impl Exchanges {
+    pub(crate) fn new(max_window: usize) -> Exchanges {
+        Exchanges {
+            pending: BTreeMap::new(),
+            window: FIRST_WINDOW.min(max_window),
+            max_window,
+            round_trip: Duration::from_millis(100),
+            serving: None,
+        }
+    }
+
+    /// How many bytes of deltas to ask of a peer.
+    pub(crate) fn budget(&self, peer: Option<&str>, one_message: usize) -> usize {
+        match &self.serving {
+            Some(serving) if peer != Some(serving) => one_message,
+            _ => self.window,
+        }
+    }
+
+    pub(crate) fn open(&mut self, nonce: u64, pending: Pending, limit: usize) {
+        while self.pending.len() >= limit {
+            // The oldest has waited longest in vain.
+            let oldest = self
+                .pending
+                .iter()
+                .min_by_key(|(_, pending)| pending.last_activity);
+            let Some(nonce) = oldest.map(|(nonce, _)| *nonce) else {
+                break;
+            };
+            self.pending.remove(&nonce);
+        }
+        self.pending.insert(nonce, pending);
+    }
+
+    pub(crate) fn is_pending(&self, nonce: u64) -> bool {
+        self.pending.contains_key(&nonce)
+    }
+
+    pub(crate) fn get(&self, nonce: u64) -> Option<&Pending> {
+        self.pending.get(&nonce)
+    }
+
+    /// The addresses that a question went to.
+    pub(crate) fn target_addrs(&self, nonce: u64) -> Vec<SocketAddr> {
+        self.pending
+            .get(&nonce)
+            .map(|it| it.target.addrs.to_vec())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn finish(&mut self, nonce: u64) {
+        if let Some(pending) = self.pending.get_mut(&nonce) {
+            pending.finished = true;
+        }
+    }
+
+    /// A part of an answer came.
+    pub(crate) fn record(
+        &mut self,
+        nonce: u64,
+        peer: Peer,
+        part: TrainPart,
+        progressed: bool,
+        now: Timestamp,
+    ) -> Next {
+        let Some(pending) = self.pending.get_mut(&nonce) else {
+            return Next::Done;
+        };
+        pending.answered_by = Some(peer);
+        if pending.parts.is_empty() {
+            let sample = now.since(pending.started);
+            self.round_trip = (self.round_trip * 7 + sample) / 8;
+        }
+        pending.last_activity = now;
+        pending.progressed |= progressed;
+        pending.more |= part.more;
+        if part.index < MAX_PARTS {
+            pending.parts.insert(part.index);
+        }
+        if part.last {
+            pending.last_index = Some(part.index);
+        }
+        if pending.last_index.is_none() || pending.finished {
+            return Next::Wait;
+        }
+        self.conclude(nonce)
+    }
+
+    /// The train has ended, or has stopped coming: adapts the window and decides what is next.
+    fn conclude(&mut self, nonce: u64) -> Next {
+        let Some(pending) = self.pending.get_mut(&nonce) else {
+            return Next::Done;
+        };
+        pending.finished = true;
+        let complete = pending
+            .last_index
+            .is_some_and(|last| u64::from(last) + 1 == pending.parts.len() as u64);
+        if !complete {
+            self.window = (self.window / 2).max(LEAST_WINDOW.min(self.max_window));
+        } else if pending.more {
+            self.window = (self.window * 2).min(self.max_window);
+        }
+        if pending.progressed && (pending.more || !complete) {
+            Next::Continue
+        } else {
+            Next::Done
+        }
+    }
+
+    /// Whether this peer may serve our backlog: it does already, or nobody does.
+    pub(crate) fn begin_serving(&mut self, peer: &str) -> bool {
+        match &self.serving {
+            Some(serving) => **serving == *peer,
+            None => {
+                self.serving = Some(NodeId::from(peer));
+                true
+            }
+        }
+    }
+
+    pub(crate) fn end_serving(&mut self, peer: &str) {
+        if self.serving.as_deref() == Some(peer) {
+            self.serving = None;
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        (self.round_trip * 2).max(LEAST_PATIENCE)
+    }
+
+    /// When a pending exchange next wants a look.
+    fn due(&self, pending: &Pending, lifetime: Duration) -> Timestamp {
+        if pending.finished {
+            return pending.last_activity + lifetime;
+        }
+        let stalled = pending.last_activity + self.patience();
+        match pending.purpose {
+            _ if !pending.parts.is_empty() => stalled,
+            Purpose::Pull { .. } => stalled + self.patience(),
+            Purpose::Round => pending.last_activity + lifetime,
+        }
+    }
+
+    /// When [`Exchanges::tend`] next has something to do.
+    pub(crate) fn next_due(&self, lifetime: Duration) -> Timestamp {
+        let due = |pending: &Pending| self.due(pending, lifetime);
+        self.pending
+            .values()
+            .map(due)
+            .min()
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Ends what has stopped. Returns the exchanges to go on with, and whether each is the
+    /// repetition of an unanswered pull.
+    pub(crate) fn tend(&mut self, lifetime: Duration, now: Timestamp) -> Vec<(Pending, bool)> {
+        let due: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| self.due(pending, lifetime) <= now)
+            .map(|(nonce, _)| *nonce)
+            .collect();
+        let mut again = Vec::new();
+        for nonce in due {
+            let Some(pending) = self.pending.get(&nonce) else {
+                continue;
+            };
+            if pending.finished {
+                self.pending.remove(&nonce);
+            } else if !pending.parts.is_empty() {
+                // The last part is lost, or late.
+                if self.conclude(nonce) == Next::Continue
+                    && let Some(pending) = self.pending.get(&nonce)
+                {
+                    again.push((pending.clone(), false));
+                }
+            } else if let Some(pending) = self.pending.remove(&nonce)
+                && let Purpose::Pull { attempt } = pending.purpose
+            {
+                if attempt < MAX_ATTEMPTS {
+                    let purpose = Purpose::Pull {
+                        attempt: attempt + 1,
+                    };
+                    again.push((Pending { purpose, ..pending }, true));
+                } else {
+                    // Somebody else will serve; the next round finds out who.
+                    self.serving = None;
+                }
+            }
+        }
+        again
+    }
+}
+
+impl Pending {
+    pub(crate) fn new(
+        target: Target,
+        purpose: Purpose,
+        start: String,
+        end: Option<String>,
+        now: Timestamp,
+    ) -> Pending {
+        Pending {
+            target,
+            purpose,
+            started: now,
+            start,
+            end,
+            answered_by: None,
+            last_activity: now,
+            parts: BTreeSet::new(),
+            last_index: None,
+            more: false,
+            progressed: false,
+            finished: false,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Leaving on purpose: told to a few peers at once and confirmed by them.
+
+use std::collections::BTreeSet;
+
+use rand::Rng;
+use rand::seq::IteratorRandom;
+
+use crate::delta::NodeDelta;
+use crate::id::NodeId;
+use crate::message::{Body, Header, Message};
+use crate::node::exchange::Peer;
+use crate::node::hear::Heard;
+use crate::node::timers::Timer;
+use crate::node::{Node, Origin, Target};
+use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
+use crate::state::{KEY_STATUS, STATUS_LEFT, Versions};
+use crate::time::Timestamp;
+use crate::wire::size;
+
+/// Confirmations that are enough, if so many peers live.
+const ENOUGH: usize = 3;
+/// Peers that are told at once.
+const TOLD_AT_ONCE: usize = 6;
+
+/// A leave under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaving {
+    /// The version that says so.
+    version: u64,
+    nonce: u64,
+    confirmed: BTreeSet<NodeId>,
+    needed: usize,
+    ends: Timestamp,
+}
+
+/// How a leave ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeaveOutcome {
+    /// Peers that confirmed that they know.
+    pub confirmed: usize,
+    /// How many were waited for: 3, or as many as lived. With fewer confirmed, the others may see
+    /// a failure instead.
+    pub needed: usize,
+}
+
+impl Node {
+    /// Announces that this node leaves. It no longer gossips on its own, but answers, so keep
+    /// driving it until [`Node::leave_outcome`] is there: at most two intervals. Final for this
+    /// incarnation.
+    pub fn leave(&mut self, now: Timestamp) {
+        self.advance(now);
+        if self.leaving.is_some() {
+            return;
+        }
+        let needed = self.members.live().min(ENOUGH);
+        self.leaving = Some(Leaving {
+            version: 0,
+            nonce: self.rng.random(),
+            confirmed: BTreeSet::new(),
+            needed,
+            ends: self.now + self.config.gossip_interval * 2,
+        });
+        self.announce_leave();
+    }
+
+    /// How the leave ended; `None` before that.
+    pub fn leave_outcome(&self) -> Option<LeaveOutcome> {
+        let leaving = self.leaving.as_ref()?;
+        let confirmed = leaving.confirmed.len();
+        let over = confirmed >= leaving.needed || self.now >= leaving.ends;
+        over.then_some(LeaveOutcome {
+            confirmed,
+            needed: leaving.needed,
+        })
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Writes the status, under the present incarnation, and tells the first peers.
+    pub(super) fn announce_leave(&mut self) {
+        self.own.set_reserved(KEY_STATUS, STATUS_LEFT, self.now);
+        let version = self.own.replica().versions().max_version;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.version = version;
+            leaving.confirmed.clear();
+        }
+        self.dirty.insert(self.config.node_id.clone());
+        self.tend_leave();
+    }
+
+    /// Tells some who have not confirmed, until enough have.
+    pub(super) fn tend_leave(&mut self) {
+        let Some(leaving) = &self.leaving else { return };
+        if self.leave_outcome().is_some() {
+            return;
+        }
+        let (nonce, confirmed) = (leaving.nonce, &leaving.confirmed);
+        let unconfirmed = self
+            .members
+            .iter()
+            .filter(|(node_id, member)| member.is_live() && !confirmed.contains(*node_id))
+            .map(|(node_id, _)| node_id.clone());
+        let mut rng = self.rng.clone();
+        let peers = unconfirmed.choose_multiple(&mut rng, TOLD_AT_ONCE);
+        self.rng = rng;
+        for peer in peers {
+            if let Some(target) = self.target(&peer) {
+                self.push_own(target, nonce);
+            }
+        }
+        let again = self.now + self.config.gossip_interval / 2;
+        self.timers.set(Timer::Leave, again);
+    }
+
+    /// Sends the end of the own log to a peer that most likely has the rest.
+    fn push_own(&mut self, target: Target, nonce: u64) {
+        let versions = self.own.replica().versions();
+        let before = Versions {
+            max_version: versions.max_version.saturating_sub(1),
+            last_gc_version: versions.last_gc_version,
+            horizon: versions.max_version,
+            cursor: None,
+        };
+        let owner = StaleOwner {
+            node_id: &self.config.node_id,
+            incarnation: self.identity.incarnation,
+            replica: self.own.replica(),
+            peer: PeerView::from_versions(before),
+            heartbeat: self.identity.heartbeat,
+            age: Some(self.now.since(self.identity.emitted_at)),
+            urgent: true,
+        };
+        let header = self.header(nonce, 0);
+        let overhead = size::message_overhead(&header);
+        let budget = TrainBudget::new(
+            self.link,
+            self.link.preferred_message_len,
+            overhead,
+            overhead,
+        );
+        let train = Train::pack(vec![owner], budget, 0, self.now);
+        let encode = |deltas| {
+            Message {
+                header: header.clone(),
+                body: Body::Push { deltas },
+            }
+            .encode()
+        };
+        let messages: Vec<Vec<u8>> = train.messages.into_iter().map(encode).collect();
+        for bytes in messages {
+            self.transmit(target.clone(), bytes);
+        }
+    }
+
+    /// News that we did not ask for: taken only from a node that is known to live.
+    pub(super) fn handle_push(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        deltas: &[NodeDelta<'_>],
+    ) {
+        let heard = self.hear_sender(origin, header);
+        let sender = &*header.sender.node_id;
+        let known = heard == Heard::Known
+            && self.members.get(sender).is_some_and(|member| {
+                member.incarnation == header.sender.incarnation && member.is_gossiped()
+            });
+        if !known {
+            self.counters.refused_pushes += 1;
+            return;
+        }
+        self.apply_all(deltas, sender);
+        let Some(member) = self.members.get(sender) else {
+            return;
+        };
+        let max_version = member.replica.versions().max_version;
+        if max_version < header.sender.max_version {
+            // Something before it is missing: ask for that.
+            let (node_id, token) = (NodeId::from(sender), member.token);
+            self.pull(
+                Peer {
+                    node_id,
+                    path: origin.path,
+                    token,
+                },
+                "",
+                None,
+            );
+        }
+        let header = self.answer_header(origin.path.remote, header.nonce, None);
+        let bytes = Message {
+            header,
+            body: Body::PushAck { max_version },
+        }
+        .encode();
+        self.transmit(Target::reply(origin), bytes);
+    }
+
+    pub(super) fn handle_push_ack(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        max_version: u64,
+    ) {
+        let asked = self
+            .leaving
+            .as_ref()
+            .is_some_and(|leaving| leaving.nonce == header.echo);
+        if !asked {
+            self.counters.refused_unsolicited += 1;
+            return;
+        }
+        self.hear_sender(origin, header);
+        if let Some(leaving) = &mut self.leaving
+            && max_version >= leaving.version
+        {
+            leaving
+                .confirmed
+                .insert(NodeId::from(&*header.sender.node_id));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Snapshots: what readers see of the state.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::id::ChitchatId;
+use crate::membership::Member;
+use crate::node::addresses::OwnAddresses;
+use crate::node::{Node, NodeHealth};
+use crate::state::{
+    ClusterStateSnapshot, KEY_ADDRS, KEY_PROTOCOL, NodeState, NodeStatus, Seedling, encode_addrs,
+};
+use crate::time::Timestamp;
+use crate::wire::{WIRE_VERSION_MAX, WIRE_VERSION_MIN};
+
+/// What the protocol keeps in the own namespace from the start.
+pub(crate) fn reserved_entries(addresses: &OwnAddresses) -> Vec<Seedling> {
+    let versions = format!("{WIRE_VERSION_MIN}-{WIRE_VERSION_MAX}");
+    let addrs = encode_addrs(addresses.advertised());
+    vec![
+        (KEY_PROTOCOL.into(), versions.into(), None),
+        (KEY_ADDRS.into(), addrs.into(), None),
+    ]
+}
+
+/// The configured key-values; of several with one key the last.
+pub(crate) fn initial_entries(config: &Config) -> Vec<Seedling> {
+    let unique: std::collections::BTreeMap<&str, &str> = config
+        .initial_key_values
+        .iter()
+        .map(|(key, value)| (&**key, &**value))
+        .collect();
+    unique
+        .into_iter()
+        .map(|(key, value)| (key.into(), value.into(), None))
+        .collect()
+}
+
+impl Node {
+    /// The state as of the last [`Node::publish`].
+    pub fn snapshot(&self) -> &ClusterStateSnapshot {
+        &self.published
+    }
+
+    /// Whether [`Node::publish`] would change the snapshot.
+    pub fn has_news(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Brings the snapshot up to date and returns it if it changed. The cost is that of the change.
+    ///
+    /// What happened between two publications is the [`diff`](crate::diff) of their snapshots.
+    pub fn publish(&mut self) -> Option<&ClusterStateSnapshot> {
+        let mut changed = false;
+        for node_id in std::mem::take(&mut self.dirty) {
+            let state = if node_id == self.config.node_id {
+                Some(self.own_node_state())
+            } else {
+                self.members
+                    .get(&node_id)
+                    .filter(|member| member.is_shown())
+                    .map(|member| node_state(&node_id, member))
+            };
+            let published = &mut self.published.nodes;
+            match state {
+                Some(state) => {
+                    let same = published
+                        .get(&node_id)
+                        .is_some_and(|old| is_same(old, &state));
+                    if !same {
+                        published.insert(node_id, Arc::new(state));
+                        changed = true;
+                    }
+                }
+                None => changed |= published.remove(&node_id).is_some(),
+            }
+        }
+        let id = self.id();
+        if self.published.self_id != id {
+            self.published.self_id = id;
+            changed = true;
+        }
+        changed.then_some(&self.published)
+    }
+
+    fn own_node_state(&self) -> NodeState {
+        let replica = self.own.replica();
+        let versions = replica.versions();
+        NodeState {
+            id: self.id(),
+            incarnation: self.identity.incarnation,
+            status: if self.has_left() {
+                NodeStatus::Left
+            } else {
+                NodeStatus::Alive
+            },
+            addrs: self.addresses.advertised().into(),
+            max_version: versions.max_version,
+            last_gc_version: versions.last_gc_version,
+            entries: replica.entries.by_key().clone(),
+        }
+    }
+
+    /// How the failure detector sees a node now; `None`: the node is not known.
+    pub fn node_health(&self, node_id: &str, now: Timestamp) -> Option<NodeHealth> {
+        let vitals = &self.members.get(node_id)?.vitals;
+        Some(NodeHealth {
+            phi: vitals.phi(now, &self.health, &self.detector),
+            since_last_sign_of_life: now.since(vitals.last_sign_of_life()),
+            timeout: vitals.timeout(&self.detector),
+            heartbeat: vitals.heartbeat(),
+        })
+    }
+}
+
+fn node_state(node_id: &crate::id::NodeId, member: &Member) -> NodeState {
+    let versions = member.replica.versions();
+    NodeState {
+        id: ChitchatId::new(node_id.clone(), member.incarnation.generation_id),
+        incarnation: member.incarnation,
+        status: member.status,
+        addrs: member.addrs.clone(),
+        max_version: versions.max_version,
+        last_gc_version: versions.last_gc_version,
+        entries: member.replica.entries.by_key().clone(),
+    }
+}
+
+/// Equality at the cost of the difference: maps that share their root are not compared.
+fn is_same(old: &NodeState, new: &NodeState) -> bool {
+    old.incarnation == new.incarnation
+        && old.status == new.status
+        && old.addrs == new.addrs
+        && old.max_version == new.max_version
+        && old.last_gc_version == new.last_gc_version
+        && (old.entries.ptr_eq(&new.entries) || old.entries.diff(&new.entries).next().is_none())
+}

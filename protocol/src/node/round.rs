@@ -1,0 +1,319 @@
+//! Opening exchanges: rounds, joining, and fetching what a train did not bring.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::digest::{Digest, DigestEntry};
+use crate::id::NodeId;
+use crate::membership::Member;
+use crate::message::{Body, Header, Message, SelfReport, SenderEntry};
+use crate::node::exchange::{Peer, Pending, Purpose};
+use crate::node::timers::Timer;
+use crate::node::{Node, Target, no_addrs};
+use crate::peer_select::{self, Candidates};
+use crate::wire::size;
+
+impl Node {
+    /// One round of gossip: the heartbeat, the life cycle, and an exchange with a few peers.
+    pub(super) fn round(&mut self) {
+        self.timers
+            .set(Timer::Round, self.now + self.config.gossip_interval);
+        self.tend_members();
+        if self.leaving.is_some() {
+            return;
+        }
+        self.counters.rounds += 1;
+        self.identity.beat(self.now);
+        self.rotation = self.rotation.wrapping_add(1);
+        for target in self.choose_targets() {
+            self.open_exchange(target, Purpose::Round, "", None);
+        }
+        if self.members.live() == 0 && !self.seeds.is_empty() {
+            let due = self.now + self.config.gossip_interval / 4;
+            self.timers.set(Timer::Join, due);
+        }
+    }
+
+    /// While nobody is known to live, the seeds are asked four times per interval.
+    pub(super) fn join(&mut self) {
+        if self.members.live() > 0 || self.leaving.is_some() || self.seeds.is_empty() {
+            return;
+        }
+        self.timers
+            .set(Timer::Join, self.now + self.config.gossip_interval / 4);
+        let mut seeds = self.foreign_seeds();
+        for _ in 0..self.config.fanout.min(seeds.len()) {
+            let seed = seeds.swap_remove(self.rng.random_range(0..seeds.len()));
+            self.open_exchange(Target::addr(seed), Purpose::Round, "", None);
+        }
+    }
+
+    fn choose_targets(&mut self) -> Vec<Target> {
+        let reachable = |(_, member): &(&NodeId, &Member)| {
+            let loops = member.addrs.iter().all(|addr| self.addresses.is_own(addr));
+            if member.addrs.is_empty() {
+                member.path.is_some()
+            } else {
+                !loops
+            }
+        };
+        let (mut live, mut dead) = (Vec::new(), Vec::new());
+        for (node_id, member) in self.members.iter().filter(reachable) {
+            if member.is_live() {
+                live.push(node_id);
+            } else if member.status == crate::state::NodeStatus::Dead {
+                dead.push(node_id);
+            }
+        }
+        let candidates = Candidates {
+            live,
+            dead,
+            seeds: self.foreign_seeds(),
+        };
+        let mut rng = self.rng.clone();
+        let choice = peer_select::choose(candidates, self.config.fanout, &mut rng);
+        let peers = choice.live.into_iter().chain(choice.dead);
+        let mut targets: Vec<Target> = peers.filter_map(|peer| self.target(peer)).collect();
+        targets.extend(choice.seed.map(Target::addr));
+        self.rng = rng;
+        targets
+    }
+
+    /// Seed addresses that belong to no live node, and not to us.
+    fn foreign_seeds(&self) -> Vec<SocketAddr> {
+        let belongs_to_live = |seed: &SocketAddr| {
+            self.members
+                .iter()
+                .any(|(_, member)| member.is_live() && member.addrs.contains(seed))
+        };
+        let foreign = |seed: &&SocketAddr| !self.addresses.is_own(seed) && !belongs_to_live(seed);
+        self.seeds.iter().filter(foreign).copied().collect()
+    }
+
+    /// How to reach a member.
+    pub(super) fn target(&self, node_id: &str) -> Option<Target> {
+        let (node_id, member) = self.members.get_key_value(node_id)?;
+        let reply = if member.addrs.is_empty() {
+            Some(member.path?)
+        } else {
+            None
+        };
+        Some(Target {
+            node_id: Some(node_id.clone()),
+            addrs: member.addrs.clone(),
+            reply,
+        })
+    }
+
+    /// Sends what we have of the range, in as many messages as it takes; each is answered on its
+    /// own.
+    pub(super) fn open_exchange(
+        &mut self,
+        target: Target,
+        purpose: Purpose,
+        start: &str,
+        end: Option<&str>,
+    ) {
+        let token = self.token_of(&target);
+        self.open_exchange_with(target, purpose, start, end, token);
+    }
+
+    pub(super) fn open_exchange_with(
+        &mut self,
+        target: Target,
+        purpose: Purpose,
+        start: &str,
+        end: Option<&str>,
+        token: u64,
+    ) {
+        let peer = target.node_id.as_deref();
+        let one_message = self.link.preferred_message_len;
+        let budget = self.exchanges.budget(peer, one_message);
+        let parts = self.encode_syns(start, end, token, budget);
+        for (nonce, start, end, bytes) in parts {
+            let pending = Pending::new(target.clone(), purpose, start, end, self.now);
+            self.exchanges
+                .open(nonce, pending, self.config.limits.max_pending_exchanges);
+            self.transmit(target.clone(), bytes);
+        }
+        self.update_exchange_timer();
+    }
+
+    /// Digests over consecutive ranges, each in a Syn within the preferred length.
+    fn encode_syns(
+        &mut self,
+        start: &str,
+        end: Option<&str>,
+        token: u64,
+        budget: usize,
+    ) -> Vec<(u64, String, Option<String>, Vec<u8>)> {
+        let mut rng = self.rng.clone();
+        let mut ranges: Vec<Digest<'_>> = Vec::new();
+        let preferred = self.link.preferred_message_len;
+        let header = self.header(0, token);
+        let mut open = Digest {
+            start: Cow::Borrowed(start),
+            end: None,
+            entries: Vec::new(),
+        };
+        let mut len = size::syn_overhead(&header, start.len(), NodeId::MAX_LEN);
+        let members = self
+            .members
+            .range(start, end)
+            .filter(|(_, member)| member.is_gossiped());
+        for (node_id, member) in members {
+            let entry = self.digest_entry(node_id, member);
+            let entry_len = size::digest_entry(&entry);
+            if len + entry_len > preferred && !open.entries.is_empty() {
+                let boundary: &str = node_id;
+                open.end = Some(Cow::Borrowed(boundary));
+                let next = Digest {
+                    start: Cow::Borrowed(boundary),
+                    end: None,
+                    entries: Vec::new(),
+                };
+                ranges.push(std::mem::replace(&mut open, next));
+                len = size::syn_overhead(&header, boundary.len(), NodeId::MAX_LEN);
+            }
+            len += entry_len;
+            open.entries.push(entry);
+        }
+        open.end = end.map(Cow::Borrowed);
+        ranges.push(open);
+        let budget = (budget / ranges.len()).max(preferred) as u64;
+        let encode = |digest: Digest<'_>| {
+            let nonce = rng.random();
+            let (start, end) = (
+                digest.start.to_string(),
+                digest.end.as_ref().map(Cow::to_string),
+            );
+            let header = Header {
+                nonce,
+                ..header.clone()
+            };
+            let bytes = Message {
+                header,
+                body: Body::Syn { budget, digest },
+            }
+            .encode();
+            (nonce, start, end, bytes)
+        };
+        let parts = ranges.into_iter().map(encode).collect();
+        self.rng = rng;
+        parts
+    }
+
+    /// What we have of a member.
+    pub(super) fn digest_entry<'a>(
+        &self,
+        node_id: &'a NodeId,
+        member: &'a Member,
+    ) -> DigestEntry<'a> {
+        // A second copy is fetched by asking for what it lacks.
+        let replica = member.fresh.as_deref().unwrap_or(&member.replica);
+        let versions = replica.versions();
+        DigestEntry {
+            node_id: Cow::Borrowed(node_id),
+            incarnation: member.incarnation,
+            heartbeat: member.vitals.heartbeat(),
+            age: Some(self.now.since(member.vitals.last_sign_of_life())),
+            max_version: versions.max_version,
+            last_gc_version: versions.last_gc_version,
+            cursor: versions.cursor,
+            parked: if member.fresh.is_some() {
+                None
+            } else {
+                member.parked_range()
+            },
+            frozen: member.frozen_until.is_some_and(|until| self.now < until),
+        }
+    }
+
+    /// The header of a message from us.
+    pub(super) fn header(&self, nonce: u64, echo: u64) -> Header<'_> {
+        let versions = self.own.replica().versions();
+        Header {
+            cluster_id_hash: self.cluster_id_hash,
+            nonce,
+            echo,
+            gossip_interval: self.config.gossip_interval,
+            sender: SenderEntry {
+                node_id: Cow::Borrowed(&self.config.node_id),
+                incarnation: self.identity.incarnation,
+                heartbeat: self.identity.heartbeat,
+                age: self.now.since(self.identity.emitted_at),
+                max_version: versions.max_version,
+                last_gc_version: versions.last_gc_version,
+            },
+            observer: self.identity.is_yielding(),
+            observed: None,
+            about_you: None,
+        }
+    }
+
+    /// The header of an answer.
+    pub(super) fn answer_header(
+        &self,
+        remote: SocketAddr,
+        echo: u64,
+        about_you: Option<SelfReport>,
+    ) -> Header<'_> {
+        let token = self.token(remote, self.token_epoch());
+        Header {
+            observed: Some(remote),
+            about_you,
+            ..self.header(token, echo)
+        }
+    }
+
+    /// Fetches more from a peer, unless another peer serves already.
+    pub(super) fn pull(&mut self, peer: Peer, start: &str, end: Option<&str>) {
+        if !self.exchanges.begin_serving(&peer.node_id) {
+            return;
+        }
+        self.counters.pulls += 1;
+        // The way that its last message came is the one that works.
+        let target = Target {
+            node_id: Some(peer.node_id),
+            addrs: no_addrs(),
+            reply: Some(peer.path),
+        };
+        self.open_exchange_with(target, Purpose::Pull { attempt: 0 }, start, end, peer.token);
+    }
+
+    /// How long an exchange is remembered after its last message.
+    fn exchange_lifetime(&self) -> Duration {
+        self.config.gossip_interval * 10
+    }
+
+    pub(super) fn update_exchange_timer(&mut self) {
+        let due = self.exchanges.next_due(self.exchange_lifetime());
+        self.timers.set(Timer::Exchange, due);
+    }
+
+    /// Goes on where trains were cut or questions lost.
+    pub(super) fn tend_exchanges(&mut self) {
+        for (pending, repeated) in self.exchanges.tend(self.exchange_lifetime(), self.now) {
+            let (start, end) = (pending.start.clone(), pending.end.clone());
+            if repeated {
+                let token = self.token_of(&pending.target);
+                let (target, purpose) = (pending.target, pending.purpose);
+                self.open_exchange_with(target, purpose, &start, end.as_deref(), token);
+            } else if let Some(peer) = pending.answered_by {
+                self.pull(peer, &start, end.as_deref());
+            }
+        }
+        self.update_exchange_timer();
+    }
+
+    fn token_of(&self, target: &Target) -> u64 {
+        let peer = target
+            .node_id
+            .as_deref()
+            .and_then(|peer| self.members.get(peer));
+        peer.map_or(0, |member| member.token)
+    }
+}

@@ -1,0 +1,84 @@
+//! The node's timers: one enum, one small table.
+
+use crate::time::Timestamp;
+
+/// What the node waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The next round of gossip.
+    Round,
+    /// While nobody is known to live: ask the seeds again.
+    Join,
+    /// The watchdog over our own pauses.
+    Watchdog,
+    /// The earliest death, if nothing more is heard.
+    Liveness,
+    /// An own key expires, or an own tombstone is old enough.
+    Own,
+    /// A key of another node expires.
+    Expiry,
+    /// A train has stopped coming, or an exchange is over.
+    Exchange,
+    /// A leave wants to be repeated, or is done.
+    Leave,
+    /// Another process under our id has been silent long enough.
+    Yield,
+}
+
+const COUNT: usize = 9;
+
+impl Timer {
+    const ALL: [Timer; COUNT] = [
+        Timer::Round,
+        Timer::Join,
+        Timer::Watchdog,
+        Timer::Liveness,
+        Timer::Own,
+        Timer::Expiry,
+        Timer::Exchange,
+        Timer::Leave,
+        Timer::Yield,
+    ];
+}
+
+/// When each timer fires.
+#[derive(Clone, Debug)]
+pub(crate) struct Timers {
+    due: [Timestamp; COUNT],
+}
+
+impl Timers {
+    pub(crate) fn new() -> Timers {
+        Timers {
+            due: [Timestamp::MAX; COUNT],
+        }
+    }
+
+    pub(crate) fn set(&mut self, timer: Timer, due: Timestamp) {
+        self.due[timer as usize] = due;
+    }
+
+    /// Brings the timer forward, if it is later than this.
+    pub(crate) fn lower(&mut self, timer: Timer, due: Timestamp) {
+        let slot = &mut self.due[timer as usize];
+        *slot = due.min(*slot);
+    }
+
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        self.set(timer, Timestamp::MAX);
+    }
+
+    /// Takes a timer that is due.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
+        let timer = Timer::ALL
+            .into_iter()
+            .find(|timer| self.due[*timer as usize] <= now)?;
+        self.stop(timer);
+        Some(timer)
+    }
+
+    /// The earliest timer.
+    pub(crate) fn next(&self) -> Timestamp {
+        self.due.iter().copied().min().unwrap_or(Timestamp::MAX)
+    }
+}

@@ -1,0 +1,80 @@
+//! Encoding and decoding whole messages.
+
+use crate::error::DecodeError;
+use crate::message::Message;
+use crate::wire::{DecodeLimits, EncodeOptions, Envelope, Frame, Kind, compress, v1};
+
+/// Bytes reserved for a message: most are shorter, and longer ones grow by doubling.
+const INITIAL_CAPACITY: usize = 512;
+
+impl Message<'_> {
+    /// Encodes the message, with its body compressed where that makes it shorter.
+    ///
+    /// Encoding never fails and never panics. A message that breaks a rule of the
+    /// [format](crate::wire), such as a version above 2^62 or a digest that does not ascend, gives
+    /// bytes that decoding refuses.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use chitchat_protocol::Incarnation;
+    /// use chitchat_protocol::message::{Body, Header, Message, SenderEntry};
+    /// use chitchat_protocol::wire::{DecodeLimits, cluster_id_hash};
+    ///
+    /// let message = Message {
+    ///     header: Header {
+    ///         cluster_id_hash: cluster_id_hash("prod"),
+    ///         nonce: 1,
+    ///         echo: 2,
+    ///         gossip_interval: Duration::from_millis(500),
+    ///         sender: SenderEntry {
+    ///             node_id: "node-1".into(),
+    ///             incarnation: Incarnation { generation_id: 3, boot: 4 },
+    ///             heartbeat: 5,
+    ///             age: Duration::from_millis(150),
+    ///             max_version: 6,
+    ///             last_gc_version: 0,
+    ///         },
+    ///         observer: false,
+    ///         observed: None,
+    ///         about_you: None,
+    ///     },
+    ///     body: Body::PushAck { max_version: 7 },
+    /// };
+    /// let bytes = message.encode();
+    /// assert_eq!(Message::decode(&bytes, &DecodeLimits::default())?, message);
+    /// # Ok::<(), chitchat_protocol::DecodeError>(())
+    /// ```
+    pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(&EncodeOptions::default())
+    }
+
+    /// Encodes the message. See [`Message::encode`].
+    pub fn encode_with(&self, options: &EncodeOptions) -> Vec<u8> {
+        let header = &self.header;
+        let kind = Kind::of(&self.body);
+        let envelope = Envelope::new(kind, header.cluster_id_hash, header.nonce, header.echo);
+        let mut out = Vec::with_capacity(INITIAL_CAPACITY);
+        envelope.write(&mut out);
+        v1::encode(self, &mut out);
+        if options.compress
+            && let Some(shorter) = compress::shorten(envelope, &out)
+        {
+            return shorter;
+        }
+        out
+    }
+
+    /// Decodes a message into one that borrows from nothing. [`Frame`] does it without the copies.
+    ///
+    /// Ages come back in tenths of the sender's gossip interval, times to live in milliseconds
+    /// rounded up, and an IPv6 address without flow label and scope, which mean nothing elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// All but [`DecodeError::OtherCluster`], which is for the caller to find. No bytes panic.
+    pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Message<'static>, DecodeError> {
+        let frame = Frame::parse(bytes, limits)?;
+        let message = frame.message()?;
+        Ok(message.into_owned())
+    }
+}

@@ -1,0 +1,63 @@
+//! Options of encoding and bounds of decoding.
+
+use crate::limits::Limits;
+
+/// How to encode a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EncodeOptions {
+    /// Compress the body where that makes the message shorter. Default: true.
+    pub compress: bool,
+}
+
+impl EncodeOptions {
+    /// No compression: for networks that are faster than lz4, and for tools that compare bytes.
+    pub const fn plain() -> EncodeOptions {
+        EncodeOptions { compress: false }
+    }
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        EncodeOptions { compress: true }
+    }
+}
+
+/// What a decoder takes.
+///
+/// ```
+/// use chitchat_protocol::Limits;
+/// use chitchat_protocol::wire::DecodeLimits;
+/// assert_eq!(DecodeLimits::default(), DecodeLimits::from(&Limits::default()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DecodeLimits {
+    /// Most bytes of a plain body. The bound of 16 times the message holds besides. Default:
+    /// [`Limits::max_decompressed_len`].
+    ///
+    /// A sender plans its messages by their plain length, so that nothing is lost where this is as
+    /// low as the transport's longest message.
+    pub max_decompressed_len: usize,
+}
+
+impl DecodeLimits {
+    /// Limits with this bound on the plain body.
+    pub const fn new(max_decompressed_len: usize) -> DecodeLimits {
+        DecodeLimits {
+            max_decompressed_len,
+        }
+    }
+}
+
+impl From<&Limits> for DecodeLimits {
+    fn from(limits: &Limits) -> Self {
+        DecodeLimits::new(limits.max_decompressed_len)
+    }
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        DecodeLimits::from(&Limits::default())
+    }
+}

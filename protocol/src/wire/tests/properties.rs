@@ -1,0 +1,124 @@
+//! Round trips, and what decoding makes of everything else.
+
+use std::borrow::Cow;
+
+use proptest::prelude::*;
+
+use super::strategies::{as_received, message};
+use crate::error::DecodeError;
+use crate::message::{Body, Message};
+use crate::wire::envelope::ENVELOPE_LEN;
+use crate::wire::{DecodeLimits, EncodeOptions, Envelope, Frame, Kind};
+
+const LIMITS: DecodeLimits = DecodeLimits::new(1 << 24);
+
+/// Decodes, and takes part in everything that a receiver does with a message.
+fn use_all(bytes: &[u8]) -> Result<Message<'static>, DecodeError> {
+    let _ = Envelope::parse(bytes);
+    let message = Message::decode(bytes, &LIMITS)?;
+    // What was decoded can be encoded, and has the same meaning then.
+    let again = Message::decode(&message.encode(), &LIMITS);
+    assert_eq!(again.as_ref(), Ok(&message));
+    Ok(message)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_is_encoded_is_decoded(message in message()) {
+        let expected = as_received(message.clone());
+        for options in [EncodeOptions::default(), EncodeOptions::plain()] {
+            let bytes = message.encode_with(&options);
+            let decoded = Message::decode(&bytes, &LIMITS);
+            prop_assert_eq!(decoded.as_ref(), Ok(&expected));
+            // Rounding once is enough, and the bytes do not depend on who encodes.
+            prop_assert_eq!(expected.encode_with(&options), bytes);
+        }
+    }
+
+    #[test]
+    fn the_envelope_says_what_the_header_says(message in message()) {
+        let bytes = message.encode();
+        let frame = Frame::parse(&bytes, &LIMITS).unwrap();
+        prop_assert_eq!(frame.cluster_id_hash(), message.header.cluster_id_hash);
+        prop_assert_eq!(frame.nonce(), message.header.nonce);
+        prop_assert_eq!(frame.echo(), message.header.echo);
+        prop_assert_eq!(frame.kind(), Kind::of(&message.body));
+        prop_assert_eq!(frame.version(), 1);
+        prop_assert_eq!(frame.peer_range(), 1..=1);
+    }
+
+    #[test]
+    fn decoding_a_frame_copies_no_string(message in message()) {
+        let bytes = message.encode();
+        let frame = Frame::parse(&bytes, &LIMITS).unwrap();
+        let decoded = frame.message().unwrap();
+        let borrowed = |text: &Cow<'_, str>| matches!(text, Cow::Borrowed(_));
+        prop_assert!(borrowed(&decoded.header.sender.node_id));
+        if let Body::SynAck { entries, deltas, .. } = &decoded.body {
+            prop_assert!(entries.iter().all(|entry| borrowed(&entry.node_id)));
+            let mut entries = deltas.iter().flat_map(|delta| &delta.entries);
+            prop_assert!(entries.all(|entry| borrowed(&entry.key)));
+        }
+    }
+
+    #[test]
+    fn compression_never_makes_a_message_longer(message in message()) {
+        let plain = message.encode_with(&EncodeOptions::plain());
+        let compressed = message.encode();
+        prop_assert!(compressed.len() <= plain.len());
+        prop_assert!(plain.len() - ENVELOPE_LEN <= 16 * compressed.len());
+    }
+
+    #[test]
+    fn random_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = use_all(&bytes);
+    }
+
+    #[test]
+    fn random_bodies_do_no_harm(
+        kind in 0..8u8,
+        flags in 0..3u8,
+        body in proptest::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..300),
+    ) {
+        let envelope = Envelope { kind, flags, ..Envelope::new(Kind::Syn, 1, 2, 3) };
+        let mut bytes = Vec::new();
+        envelope.write(&mut bytes);
+        bytes.extend(body);
+        let _ = use_all(&bytes);
+    }
+
+    #[test]
+    fn mutated_messages_do_no_harm(
+        message in message(),
+        compress in any::<bool>(),
+        mutations in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+        inserted in proptest::collection::vec(any::<u8>(), 0..4),
+    ) {
+        let mut bytes = message.encode_with(&EncodeOptions { compress });
+        for (index, value) in mutations {
+            let index = index.index(bytes.len());
+            bytes[index] = value;
+        }
+        let _ = use_all(&bytes);
+        let cut = cut.index(bytes.len());
+        bytes.splice(cut..cut, inserted);
+        let _ = use_all(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_cut_message_is_an_error(message in message(), compress in any::<bool>()) {
+        let bytes = message.encode_with(&EncodeOptions { compress });
+        for len in 0..bytes.len() {
+            prop_assert!(use_all(&bytes[..len]).is_err(), "cut to {} of {}", len, bytes.len());
+        }
+        let longer = [&*bytes, &[0]].concat();
+        prop_assert!(use_all(&longer).is_err());
+    }
+}

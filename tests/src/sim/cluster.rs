@@ -1,0 +1,383 @@
+//! The simulation: hosts, links and the event queue.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chitchat_protocol::{Config, LinkLimits, Node, Origin, Timestamp};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::sim::{Host, HostId, Links, Traffic};
+
+/// What is due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Deliver {
+        to: HostId,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Wake {
+        host: HostId,
+    },
+}
+
+/// A cluster in virtual time.
+pub struct Sim {
+    seed: u64,
+    rng: StdRng,
+    now: Timestamp,
+    sequence: u64,
+    queue: BinaryHeap<Reverse<(Timestamp, u64, Due)>>,
+    hosts: Vec<Host>,
+    by_addr: HashMap<SocketAddr, HostId>,
+    /// How the links behave.
+    pub links: Links,
+    /// What has passed since the last time this was cleared.
+    pub traffic: Traffic,
+    /// Wall clock at the start of the simulation.
+    pub wall_clock_ms: u64,
+}
+
+impl Sim {
+    /// An empty cluster. The seed decides everything that is random.
+    pub fn new(seed: u64) -> Sim {
+        Sim {
+            seed,
+            rng: StdRng::seed_from_u64(seed),
+            now: Timestamp::from_millis(1_000_000),
+            sequence: 0,
+            queue: BinaryHeap::new(),
+            hosts: Vec::new(),
+            by_addr: HashMap::new(),
+            links: Links::default(),
+            traffic: Traffic::default(),
+            wall_clock_ms: 1_800_000_000_000,
+        }
+    }
+
+    /// The seed, for messages of failed assertions.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The present time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A configuration like that of a user who sets nothing.
+    pub fn config(node_id: &str) -> Config {
+        Config::lan("sim", node_id)
+    }
+
+    /// `count` nodes `node-0…` with the default configuration and the first as seed of all,
+    /// started at random times within one interval.
+    pub fn cluster(seed: u64, count: usize) -> Sim {
+        Sim::cluster_with(seed, count, LinkLimits::default(), |_| {})
+    }
+
+    /// As [`Sim::cluster`], with another link and changes to each configuration.
+    pub fn cluster_with(
+        seed: u64,
+        count: usize,
+        link: LinkLimits,
+        change: impl Fn(&mut Config),
+    ) -> Sim {
+        let mut sim = Sim::new(seed);
+        let mut starts = Vec::new();
+        for index in 0..count {
+            let mut config = Sim::config(&format!("node-{index}"));
+            change(&mut config);
+            let interval = config.gossip_interval;
+            let host = sim.add_host_with(config, link, &[0]);
+            starts.push((sim.rng.random_range(Duration::ZERO..interval), host));
+        }
+        starts.sort();
+        let begin = sim.now;
+        for (offset, host) in starts {
+            sim.run_to(begin + offset);
+            sim.start(host);
+        }
+        sim
+    }
+
+    /// Adds a host with an address of its own; no node runs on it yet.
+    pub fn add_host(&mut self, config: Config, seeds: &[HostId]) -> HostId {
+        self.add_host_with(config, LinkLimits::default(), seeds)
+    }
+
+    /// As [`Sim::add_host`], over another link.
+    pub fn add_host_with(
+        &mut self,
+        mut config: Config,
+        link: LinkLimits,
+        seeds: &[HostId],
+    ) -> HostId {
+        let id = self.hosts.len();
+        let addr = Sim::addr_of(id);
+        config.advertise_addrs = vec![addr];
+        let seeds = seeds.iter().map(|seed| Sim::addr_of(*seed)).collect();
+        self.hosts.push(Host::new(addr, config, link, seeds));
+        self.by_addr.insert(addr, id);
+        id
+    }
+
+    /// Address of the host with this position.
+    pub fn addr_of(id: HostId) -> SocketAddr {
+        let [high, low] = u16::try_from(id)
+            .expect("fewer than 65,536 hosts")
+            .to_be_bytes();
+        SocketAddr::from(([10, 0, high, low], 7280))
+    }
+
+    /// Starts the node of a host, with a generation from the wall clock unless one is configured.
+    pub fn start(&mut self, host: HostId) {
+        let elapsed = self
+            .now
+            .since(Timestamp::from_millis(1_000_000))
+            .as_millis();
+        self.hosts[host].config.wall_clock_ms =
+            self.wall_clock_ms + u64::try_from(elapsed).expect("short runs");
+        let seed = self.rng.random();
+        self.hosts[host].start(seed, self.now);
+        self.hosts[host].wake_at = Timestamp::MAX;
+        self.after(host);
+    }
+
+    /// Starts the node of a host with this generation.
+    pub fn start_as(&mut self, host: HostId, generation_id: u64) {
+        self.hosts[host].config.generation_id = Some(generation_id);
+        self.start(host);
+    }
+
+    /// Ends the node of a host without a word.
+    pub fn kill(&mut self, host: HostId) {
+        self.hosts[host].node = None;
+    }
+
+    /// Stops the process of a host for a while: messages queue, timers are late.
+    pub fn stop_for(&mut self, host: HostId, pause: Duration) {
+        self.hosts[host].stopped_until = self.now + pause;
+    }
+
+    /// Moves a host to the address of another position, as a pod that is rescheduled.
+    pub fn reconfigure(&mut self, host: HostId, change: impl FnOnce(&mut Config)) {
+        change(&mut self.hosts[host].config);
+    }
+
+    /// A host.
+    pub fn host(&self, id: HostId) -> &Host {
+        &self.hosts[id]
+    }
+
+    /// All hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter()
+    }
+
+    /// Hosts on which a node runs.
+    pub fn running(&self) -> impl Iterator<Item = (HostId, &Host)> {
+        self.hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, host)| host.node.is_some())
+    }
+
+    /// Acts on the node of a host, now. Panics if none runs.
+    pub fn with<T>(&mut self, host: HostId, act: impl FnOnce(&mut Node, Timestamp) -> T) -> T {
+        let now = self.now;
+        let node = self.hosts[host]
+            .node
+            .as_mut()
+            .expect("a node runs on this host");
+        let result = act(node, now);
+        self.after(host);
+        result
+    }
+
+    /// Sets a key of the node of a host.
+    pub fn set(&mut self, host: HostId, key: &str, value: &str) {
+        self.with(host, |node, now| node.set(key, value, now))
+            .expect("a valid write");
+    }
+
+    /// Deletes a key of the node of a host.
+    pub fn delete(&mut self, host: HostId, key: &str) {
+        self.with(host, |node, now| node.delete(key, now))
+            .expect("a valid write");
+    }
+
+    /// Delivers bytes to a host as if they came from this address.
+    pub fn inject(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
+        self.deliver(host, from, bytes);
+    }
+
+    fn deliver(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
+        let now = self.now;
+        let Some(node) = self.hosts[host].node.as_mut() else {
+            return;
+        };
+        node.handle_message(&Origin::unverified(from, 0), bytes, now);
+        self.after(host);
+    }
+
+    /// Takes the outputs of a node and schedules its next wake-up.
+    fn after(&mut self, host: HostId) {
+        let messages = self.hosts[host].drain(self.now);
+        let from = self.hosts[host].addr;
+        let link = self.hosts[host].link;
+        for message in messages {
+            self.traffic.messages += 1;
+            self.traffic.bytes += message.bytes.len() as u64;
+            self.traffic.longest = self.traffic.longest.max(message.bytes.len());
+            assert!(
+                message.bytes.len() <= link.max_message_len,
+                "seed {}: a message of {} bytes exceeds the link",
+                self.seed,
+                message.bytes.len()
+            );
+            let to = match message.target.reply {
+                Some(path) => Some(path.remote),
+                None => message.target.addrs.first().copied(),
+            };
+            let Some(to) = to.and_then(|addr| self.by_addr.get(&addr).copied()) else {
+                continue;
+            };
+            for delay in self.links.pass(host, to, &mut self.rng) {
+                let bytes = message.bytes.clone();
+                self.push(self.now + delay, Due::Deliver { to, from, bytes });
+            }
+        }
+        if let Some(node) = &self.hosts[host].node {
+            let due = node.poll_timeout().max(self.now);
+            if due < self.hosts[host].wake_at {
+                self.hosts[host].wake_at = due;
+                self.push(due, Due::Wake { host });
+            }
+        }
+    }
+
+    fn push(&mut self, at: Timestamp, due: Due) {
+        self.sequence += 1;
+        self.queue.push(Reverse((at, self.sequence, due)));
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_to(self.now + duration);
+    }
+
+    /// Lets so many intervals of the first host pass.
+    pub fn run_rounds(&mut self, rounds: u32) {
+        let interval = self.hosts[0].interval();
+        self.run_for(interval * rounds);
+    }
+
+    fn run_to(&mut self, end: Timestamp) {
+        while self.step(end) {}
+        self.now = self.now.max(end);
+    }
+
+    /// Handles the next thing that is due before `end`.
+    fn step(&mut self, end: Timestamp) -> bool {
+        match self.queue.peek() {
+            Some(Reverse((at, ..))) if *at <= end => {}
+            _ => return false,
+        }
+        let Some(Reverse((at, _, due))) = self.queue.pop() else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        let host = match &due {
+            Due::Deliver { to, .. } => *to,
+            Due::Wake { host } => *host,
+        };
+        if self.hosts[host].stopped_until > self.now {
+            // A stopped process finds everything when it goes on, in order.
+            let later = self.hosts[host].stopped_until;
+            self.push(later, due);
+            return true;
+        }
+        match due {
+            Due::Deliver { to, from, bytes } => self.deliver(to, from, &bytes),
+            Due::Wake { host } => {
+                self.hosts[host].wake_at = Timestamp::MAX;
+                let now = self.now;
+                if let Some(node) = self.hosts[host].node.as_mut() {
+                    if node.poll_timeout() <= now {
+                        node.handle_timeout(now);
+                    }
+                    self.after(host);
+                }
+            }
+        }
+        true
+    }
+
+    /// Lets time pass until the condition holds, looked at every tenth of the first host's
+    /// interval; returns how long that took, or `None` if `limit` came first.
+    pub fn run_until(
+        &mut self,
+        limit: Duration,
+        condition: impl Fn(&Sim) -> bool,
+    ) -> Option<Duration> {
+        let begin = self.now;
+        let pace = self.hosts[0].interval() / 10;
+        loop {
+            if condition(self) {
+                return Some(self.now.since(begin));
+            }
+            if self.now.since(begin) >= limit {
+                return None;
+            }
+            self.run_for(pace);
+        }
+    }
+
+    /// As [`Sim::run_until`]; panics with the seed and the description if the condition does not
+    /// come to hold.
+    #[track_caller]
+    pub fn expect_within(
+        &mut self,
+        rounds: u32,
+        what: &str,
+        condition: impl Fn(&Sim) -> bool,
+    ) -> Duration {
+        let limit = self.hosts[0].interval() * rounds;
+        match self.run_until(limit, condition) {
+            Some(taken) => taken,
+            None => panic!("seed {}: not within {rounds} rounds: {what}", self.seed),
+        }
+    }
+
+    /// Whether every running node lists every running node as live, and nobody else.
+    pub fn all_see_all(&self) -> bool {
+        let count = self.running().count();
+        self.running().all(|(_, host)| host.live() == count)
+    }
+
+    /// Whether every running node has the same entries, versions and watermarks of every running
+    /// node.
+    pub fn all_equal(&self) -> bool {
+        let states: Vec<_> = self.running().map(|(_, host)| host.snapshot()).collect();
+        let ids: Vec<_> = states.iter().map(|state| state.self_id().clone()).collect();
+        ids.iter().all(|id| {
+            let own = states.iter().find(|state| state.self_id() == id);
+            let own = own.and_then(|state| state.self_state());
+            states
+                .iter()
+                .all(|state| match (state.node(&id.node_id), own) {
+                    (Some(theirs), Some(own)) => {
+                        theirs.id() == own.id()
+                            && theirs.max_version() == own.max_version()
+                            && theirs.last_gc_version() == own.last_gc_version()
+                            && theirs.key_values().eq(own.key_values())
+                    }
+                    _ => false,
+                })
+        })
+    }
+}

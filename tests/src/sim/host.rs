@@ -1,0 +1,128 @@
+//! A simulated host: an address, and a node that may run on it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chitchat_protocol::{
+    ClusterStateSnapshot, Config, Event, LinkLimits, Node, NodeState, NodeStatus, Notice,
+    Timestamp, Transmit, diff,
+};
+
+/// Position of a host in its [`Sim`](crate::sim::Sim).
+pub type HostId = usize;
+
+/// A host. The node on it can be killed and started again.
+pub struct Host {
+    pub(crate) addr: SocketAddr,
+    pub(crate) config: Config,
+    pub(crate) link: LinkLimits,
+    pub(crate) seeds: Vec<SocketAddr>,
+    pub(crate) node: Option<Node>,
+    /// The process is stopped until then: nothing is handled, everything queues.
+    pub(crate) stopped_until: Timestamp,
+    /// The earliest wake-up that is scheduled.
+    pub(crate) wake_at: Timestamp,
+    snapshot: Option<ClusterStateSnapshot>,
+    /// All events since the node was started, with their times.
+    pub events: Vec<(Timestamp, Event)>,
+    /// All notices since the node was started, with their times.
+    pub notices: Vec<(Timestamp, Notice)>,
+}
+
+impl Host {
+    pub(crate) fn new(
+        addr: SocketAddr,
+        config: Config,
+        link: LinkLimits,
+        seeds: Vec<SocketAddr>,
+    ) -> Host {
+        Host {
+            addr,
+            config,
+            link,
+            seeds,
+            node: None,
+            stopped_until: Timestamp::MIN,
+            wake_at: Timestamp::MAX,
+            snapshot: None,
+            events: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    pub(crate) fn start(&mut self, seed: u64, now: Timestamp) {
+        let mut node = Node::new(self.config.clone(), self.link, seed, now)
+            .expect("the simulated configuration is valid");
+        node.set_seed_addrs(self.seeds.clone());
+        self.snapshot = Some(node.snapshot().clone());
+        self.events.clear();
+        self.notices.clear();
+        self.node = Some(node);
+    }
+
+    /// Fetches all outputs: events and notices are kept, messages returned.
+    pub(crate) fn drain(&mut self, now: Timestamp) -> Vec<Transmit> {
+        let Some(node) = &mut self.node else {
+            return Vec::new();
+        };
+        let mut messages = Vec::new();
+        while let Some(transmit) = node.poll_transmit() {
+            messages.push(transmit);
+        }
+        while let Some(notice) = node.poll_notice() {
+            self.notices.push((now, notice));
+        }
+        if let Some(after) = node.publish() {
+            if let Some(before) = &self.snapshot {
+                self.events
+                    .extend(diff(before, after).into_iter().map(|event| (now, event)));
+            }
+            self.snapshot = Some(after.clone());
+        }
+        messages
+    }
+
+    /// The host's address.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The node, if one runs.
+    pub fn node(&self) -> Option<&Node> {
+        self.node.as_ref()
+    }
+
+    /// The state as the node sees it. Panics if none runs.
+    pub fn snapshot(&self) -> &ClusterStateSnapshot {
+        self.node
+            .as_ref()
+            .expect("a node runs on this host")
+            .snapshot()
+    }
+
+    /// A node's state as this one sees it.
+    pub fn state_of(&self, node_id: &str) -> Option<&Arc<NodeState>> {
+        self.snapshot().node(node_id)
+    }
+
+    /// A node's status as this one sees it.
+    pub fn status_of(&self, node_id: &str) -> Option<NodeStatus> {
+        Some(self.state_of(node_id)?.status())
+    }
+
+    /// The value of a node's key as this one sees it.
+    pub fn get(&self, node_id: &str, key: &str) -> Option<&str> {
+        self.state_of(node_id)?.get(key)
+    }
+
+    /// Number of nodes that this one lists as live, itself included.
+    pub fn live(&self) -> usize {
+        self.snapshot().live_nodes().count()
+    }
+
+    /// The gossip interval.
+    pub fn interval(&self) -> Duration {
+        self.config.gossip_interval
+    }
+}
