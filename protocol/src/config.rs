@@ -96,19 +96,13 @@ impl Config {
     /// Preset across data centres: an interval of 1 s.
     pub fn wan(cluster_id: impl Into<Arc<str>>, node_id: impl Into<NodeId>) -> Config {
         let gossip_interval = Duration::from_secs(1);
-        Config {
-            gossip_interval,
-            ..Config::new(cluster_id, node_id)
-        }
+        Config { gossip_interval, ..Config::new(cluster_id, node_id) }
     }
 
     /// Preset for one machine, for tests and demonstrations: an interval of 100 ms.
     pub fn local(cluster_id: impl Into<Arc<str>>, node_id: impl Into<NodeId>) -> Config {
         let gossip_interval = Duration::from_millis(100);
-        Config {
-            gossip_interval,
-            ..Config::new(cluster_id, node_id)
-        }
+        Config { gossip_interval, ..Config::new(cluster_id, node_id) }
     }
 
     /// How long a death goes unnoticed with this configuration when the network is calm.
@@ -124,19 +118,13 @@ impl Config {
         }
         if self.cluster_id.len() > max_len {
             let len = self.cluster_id.len();
-            return Err(ConfigError::ClusterIdTooLong {
-                len,
-                limit: max_len,
-            });
+            return Err(ConfigError::ClusterIdTooLong { len, limit: max_len });
         }
         if self.node_id.is_empty() {
             return Err(ConfigError::EmptyNodeId);
         }
         if self.node_id.len() > max_len {
-            return Err(ConfigError::NodeIdTooLong {
-                len: self.node_id.len(),
-                limit: max_len,
-            });
+            return Err(ConfigError::NodeIdTooLong { len: self.node_id.len(), limit: max_len });
         }
         self.validate_timing()?;
         self.validate_limits()?;
@@ -151,26 +139,17 @@ impl Config {
             } else {
                 continue;
             };
-            return Err(ConfigError::BadAdvertiseAddr {
-                addr: *addr,
-                reason,
-            });
+            return Err(ConfigError::BadAdvertiseAddr { addr: *addr, reason });
         }
         if self.advertise_addrs.len() > MAX_ADDRS {
-            return Err(ConfigError::TooManyAdvertiseAddrs {
-                count: self.advertise_addrs.len(),
-            });
+            return Err(ConfigError::TooManyAdvertiseAddrs { count: self.advertise_addrs.len() });
         }
         Ok(())
     }
 
     fn validate_timing(&self) -> Result<(), ConfigError> {
         let out_of_range = |field, value: String, expected| {
-            Err(ConfigError::OutOfRange {
-                field,
-                value,
-                expected,
-            })
+            Err(ConfigError::OutOfRange { field, value, expected })
         };
         let interval = self.gossip_interval;
         if !(Config::MIN_INTERVAL..=Config::MAX_INTERVAL).contains(&interval) {
@@ -210,50 +189,16 @@ impl Config {
         let positive = [
             ("limits.max_nodes", limits.max_nodes, 2, "at least 2"),
             ("limits.max_key_len", limits.max_key_len, 1, "at least 1"),
-            (
-                "limits.max_value_len",
-                limits.max_value_len,
-                1,
-                "at least 1",
-            ),
-            (
-                "limits.max_keys_per_node",
-                limits.max_keys_per_node,
-                8,
-                "at least 8",
-            ),
-            (
-                "limits.max_bytes_per_node",
-                limits.max_bytes_per_node,
-                4096,
-                "at least 4096",
-            ),
-            (
-                "limits.max_pending_exchanges",
-                limits.max_pending_exchanges,
-                8,
-                "at least 8",
-            ),
-            (
-                "limits.max_train_bytes",
-                limits.max_train_bytes,
-                16_384,
-                "at least 16384",
-            ),
-            (
-                "limits.max_decompressed_len",
-                limits.max_decompressed_len,
-                65_536,
-                "at least 65536",
-            ),
+            ("limits.max_value_len", limits.max_value_len, 1, "at least 1"),
+            ("limits.max_keys_per_node", limits.max_keys_per_node, 8, "at least 8"),
+            ("limits.max_bytes_per_node", limits.max_bytes_per_node, 4096, "at least 4096"),
+            ("limits.max_pending_exchanges", limits.max_pending_exchanges, 8, "at least 8"),
+            ("limits.max_train_bytes", limits.max_train_bytes, 16_384, "at least 16384"),
+            ("limits.max_decompressed_len", limits.max_decompressed_len, 65_536, "at least 65536"),
         ];
         for (field, value, least, expected) in positive {
             if value < least {
-                return Err(ConfigError::OutOfRange {
-                    field,
-                    value: value.to_string(),
-                    expected,
-                });
+                return Err(ConfigError::OutOfRange { field, value: value.to_string(), expected });
             }
         }
         Ok(())
@@ -272,12 +217,8 @@ impl Config {
         }
         let max_entry_len = max_entry_len(link, &self.node_id);
         for (key, value) in &self.initial_key_values {
-            OwnState::check_entry(&self.limits, max_entry_len, key, value).map_err(|source| {
-                ConfigError::InitialKeyValue {
-                    key: key.clone(),
-                    source,
-                }
-            })?;
+            OwnState::check_entry(&self.limits, max_entry_len, key, value)
+                .map_err(|source| ConfigError::InitialKeyValue { key: key.clone(), source })?;
         }
         Ok(())
     }
@@ -285,6 +226,5 @@ impl Config {
 
 /// Longest key and value together that fit a message of their own, whoever passes them on.
 pub(crate) fn max_entry_len(link: LinkLimits, owner: &NodeId) -> usize {
-    link.max_message_len
-        .saturating_sub(crate::wire::single_entry_overhead(owner.len()))
+    link.max_message_len.saturating_sub(crate::wire::single_entry_overhead(owner.len()))
 }

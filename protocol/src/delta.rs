@@ -85,10 +85,9 @@ impl DeltaOp<'_> {
 
     fn into_owned(self) -> DeltaOp<'static> {
         match self {
-            DeltaOp::Set { value, ttl } => DeltaOp::Set {
-                value: Cow::Owned(value.into_owned()),
-                ttl,
-            },
+            DeltaOp::Set { value, ttl } => {
+                DeltaOp::Set { value: Cow::Owned(value.into_owned()), ttl }
+            }
             DeltaOp::Delete => DeltaOp::Delete,
         }
     }
@@ -116,11 +115,7 @@ impl NodeDelta<'_> {
     pub fn is_valid(&self) -> bool {
         let mut keys = HashSet::with_capacity(self.entries.len());
         self.versions().is_valid()
-            && ascending(
-                self.from,
-                self.to,
-                self.entries.iter().map(|entry| entry.version),
-            )
+            && ascending(self.from, self.to, self.entries.iter().map(|entry| entry.version))
             && self.entries.iter().all(|entry| keys.insert(&*entry.key))
             && self
                 .prune
@@ -130,14 +125,9 @@ impl NodeDelta<'_> {
 
     /// Payload of the entries, for the bound on what is kept aside.
     pub(crate) fn payload_len(&self) -> usize {
-        let entries = self
-            .entries
-            .iter()
-            .map(|entry| 64 + entry.key.len() + entry.op.payload_len());
-        let prune = self
-            .prune
-            .as_ref()
-            .map_or(0, |prune| 8 * prune.versions.len());
+        let entries =
+            self.entries.iter().map(|entry| 64 + entry.key.len() + entry.op.payload_len());
+        let prune = self.prune.as_ref().map_or(0, |prune| 8 * prune.versions.len());
         entries.sum::<usize>() + prune + 256
     }
 

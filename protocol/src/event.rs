@@ -169,18 +169,11 @@ pub fn diff(before: &ClusterStateSnapshot, after: &ClusterStateSnapshot) -> Vec<
     for item in before.nodes_map().diff(after.nodes_map()) {
         match item {
             DiffItem::Add(_, state) => {
-                events.push(Event::Joined {
-                    state: state.clone(),
-                });
+                events.push(Event::Joined { state: state.clone() });
                 push_status(&mut events, NodeStatus::Alive, state);
             }
-            DiffItem::Remove(_, state) => events.push(Event::Removed {
-                id: state.id().clone(),
-            }),
-            DiffItem::Update {
-                old: (_, old),
-                new: (_, new),
-            } => {
+            DiffItem::Remove(_, state) => events.push(Event::Removed { id: state.id().clone() }),
+            DiffItem::Update { old: (_, old), new: (_, new) } => {
                 diff_node(&mut events, old, new);
             }
         }
@@ -194,9 +187,7 @@ fn diff_node(events: &mut Vec<Event>, old: &Arc<NodeState>, new: &Arc<NodeState>
         return;
     }
     if old.incarnation() != new.incarnation() {
-        events.push(Event::Removed {
-            id: old.id().clone(),
-        });
+        events.push(Event::Removed { id: old.id().clone() });
         events.push(Event::Joined { state: new.clone() });
         push_status(events, NodeStatus::Alive, new);
         return;
@@ -206,10 +197,9 @@ fn diff_node(events: &mut Vec<Event>, old: &Arc<NodeState>, new: &Arc<NodeState>
         let (key, before, after) = match item {
             DiffItem::Add(key, after) => (key, None, Some(after)),
             DiffItem::Remove(key, before) => (key, Some(before), None),
-            DiffItem::Update {
-                old: (_, before),
-                new: (key, after),
-            } => (key, Some(before), Some(after)),
+            DiffItem::Update { old: (_, before), new: (key, after) } => {
+                (key, Some(before), Some(after))
+            }
         };
         if NodeState::is_reserved(key) {
             continue;
@@ -220,29 +210,18 @@ fn diff_node(events: &mut Vec<Event>, old: &Arc<NodeState>, new: &Arc<NodeState>
             Some((value, version)) => {
                 if !was_readable || before_version != Some(version) {
                     let (id, key, value) = (id.clone(), key.clone(), value.clone());
-                    events.push(Event::KeySet {
-                        id,
-                        key,
-                        value,
-                        version,
-                    });
+                    events.push(Event::KeySet { id, key, value, version });
                 }
             }
             None if was_readable => {
-                events.push(Event::KeyDeleted {
-                    id: id.clone(),
-                    key: key.clone(),
-                });
+                events.push(Event::KeyDeleted { id: id.clone(), key: key.clone() });
             }
             None => {}
         }
     }
     if old.advertise_addrs() != new.advertise_addrs() {
         let addrs = new.advertise_addrs().clone();
-        events.push(Event::AddressesChanged {
-            id: id.clone(),
-            addrs,
-        });
+        events.push(Event::AddressesChanged { id: id.clone(), addrs });
     }
     push_status(events, old.status(), new);
 }

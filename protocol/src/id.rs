@@ -104,10 +104,7 @@ pub struct ChitchatId {
 impl ChitchatId {
     /// An id from its parts.
     pub fn new(node_id: impl Into<NodeId>, generation_id: u64) -> ChitchatId {
-        ChitchatId {
-            node_id: node_id.into(),
-            generation_id,
-        }
+        ChitchatId { node_id: node_id.into(), generation_id }
     }
 }
 

@@ -67,10 +67,7 @@ impl LinkLimits {
 
     /// Limits from the lengths that a transport declares.
     pub const fn new(preferred_message_len: usize, max_message_len: usize) -> LinkLimits {
-        LinkLimits {
-            preferred_message_len,
-            max_message_len,
-        }
+        LinkLimits { preferred_message_len, max_message_len }
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Member {
     pub(crate) status: NodeStatus,
     pub(crate) replica: Replica,
     /// A second copy that is fetched from the start, for a replica that its owner can no longer
-    /// complete (ALGORITHM.md, rule R8).
+    /// complete (ALGORITHM.md, rule F1).
     pub(crate) fresh: Option<Box<Replica>>,
     pub(crate) addrs: Arc<[SocketAddr]>,
     /// The way that its last message came.
@@ -67,24 +67,17 @@ impl Member {
 
     /// Whether readers see the node: only with all that it started with (rule L5).
     pub(crate) fn is_shown(&self) -> bool {
-        self.initial
-            .is_some_and(|initial| self.replica.versions().max_version >= initial)
+        self.initial.is_some_and(|initial| self.replica.versions().max_version >= initial)
     }
 
     pub(crate) fn has_left(&self) -> bool {
-        self.replica
-            .get(KEY_STATUS)
-            .and_then(|status| status.value())
-            == Some(STATUS_LEFT)
+        self.replica.get(KEY_STATUS).and_then(|status| status.value()) == Some(STATUS_LEFT)
     }
 
     /// Reads what the protocol keeps in the node's own namespace, after a change of it.
     pub(crate) fn read_reserved(&mut self) {
         if self.initial.is_none() {
-            let initial = self
-                .replica
-                .get(KEY_INITIAL)
-                .and_then(|entry| entry.value());
+            let initial = self.replica.get(KEY_INITIAL).and_then(|entry| entry.value());
             self.initial = initial.and_then(|text| text.parse().ok());
         }
         let addrs = self.replica.get(KEY_ADDRS).and_then(|entry| entry.value());
@@ -104,11 +97,7 @@ impl Member {
         let first = self.parked.iter().min_by_key(|delta| delta.from)?;
         let (from, mut to) = (first.from, first.to);
         // Parts are few, and mostly in order.
-        while let Some(next) = self
-            .parked
-            .iter()
-            .find(|delta| delta.from <= to && delta.to > to)
-        {
+        while let Some(next) = self.parked.iter().find(|delta| delta.from <= to && delta.to > to) {
             to = next.to;
         }
         (from < to).then_some((from, to))
@@ -153,10 +142,7 @@ impl Members {
     }
 
     pub(crate) fn adjust_parked(&mut self, before: usize, after: usize) {
-        self.parked_bytes = self
-            .parked_bytes
-            .saturating_sub(before)
-            .saturating_add(after);
+        self.parked_bytes = self.parked_bytes.saturating_sub(before).saturating_add(after);
     }
 
     pub(crate) fn get(&self, node_id: &str) -> Option<&Member> {
@@ -248,10 +234,7 @@ impl Members {
         let Some(member) = self.nodes.get_mut(node_id) else {
             return;
         };
-        if member
-            .introducer
-            .as_deref()
-            .is_some_and(|introducer| introducer != peer)
+        if member.introducer.as_deref().is_some_and(|introducer| introducer != peer)
             && let Some(introducer) = member.introducer.take()
         {
             self.confirm_introduced(introducer);
@@ -283,10 +266,8 @@ impl Members {
     pub(crate) fn trim_removed(&mut self, limit: usize, expired: Timestamp) -> u64 {
         let mut forgotten = 0;
         while let Some((removed_at, node_id)) = self.removal_order.front() {
-            let current = self
-                .removed
-                .get(node_id)
-                .is_some_and(|record| record.removed_at == *removed_at);
+            let current =
+                self.removed.get(node_id).is_some_and(|record| record.removed_at == *removed_at);
             if current {
                 if self.removed.len() > limit {
                     forgotten += u64::from(*removed_at >= expired);

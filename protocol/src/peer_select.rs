@@ -40,16 +40,8 @@ pub(crate) fn choose<'a, P, S: Clone>(
     let choose_dead = rng.random_bool(dead_probability.clamp(0.0, 1.0));
     let choose_seed = rng.random_bool(seed_probability.clamp(0.0, 1.0));
     Choice {
-        dead: if choose_dead {
-            dead.choose(rng).copied()
-        } else {
-            None
-        },
-        seed: if choose_seed {
-            seeds.choose(rng).cloned()
-        } else {
-            None
-        },
+        dead: if choose_dead { dead.choose(rng).copied() } else { None },
+        seed: if choose_seed { seeds.choose(rng).cloned() } else { None },
         live: live.into_iter().choose_multiple(rng, fanout),
     }
 }

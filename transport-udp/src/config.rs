@@ -105,8 +105,7 @@ mod tests {
             spoil(&mut config);
             assert!(config.validate().is_err(), "{config:?}");
         }
-        let mut config = PlainUdpConfig::default();
-        config.max_message_len = 1_000;
+        let config = PlainUdpConfig { max_message_len: 1_000, ..PlainUdpConfig::default() };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
             "preferred_message_len is 1400; set it to 1 to 1000"

@@ -75,6 +75,10 @@ fn by_number(_number: i32) -> Option<Failure> {
 pub(crate) fn by_number(number: i32) -> Option<Failure> {
     use rustix::io::Errno;
 
+    // The numbers that Linux has room for; rustix takes no others.
+    if !(1..4_096).contains(&number) {
+        return None;
+    }
     let (name, class) = match Errno::from_raw_os_error(number) {
         Errno::AGAIN => ("EAGAIN", Class::WouldBlock),
         Errno::INTR => ("EINTR", Class::Interrupted),

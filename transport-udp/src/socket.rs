@@ -149,8 +149,12 @@ mod late_errors {
         let mut payload = [IoSliceMut::new(&mut payload)];
         let mut control = cmsg_space!(sock_extended_err, sockaddr_in6);
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        let message =
-            recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut payload, Some(&mut control), flags)?;
+        let message = recvmsg::<SockaddrStorage>(
+            socket.as_raw_fd(),
+            &mut payload,
+            Some(&mut control),
+            flags,
+        )?;
         let number = message.cmsgs()?.find_map(|control| match control {
             ControlMessageOwned::Ipv4RecvErr(error, _) => i32::try_from(error.ee_errno).ok(),
             ControlMessageOwned::Ipv6RecvErr(error, _) => i32::try_from(error.ee_errno).ok(),

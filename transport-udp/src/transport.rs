@@ -23,6 +23,8 @@ const FLUSH_FOR: Duration = Duration::from_secs(1);
 
 /// UDP without authentication and without encryption. See the [crate's documentation](crate) for
 /// where that is acceptable.
+///
+/// It has to be opened in a tokio runtime with I/O and time enabled.
 #[derive(Debug, Clone, Default)]
 pub struct PlainUdpTransport {
     config: PlainUdpConfig,
@@ -84,10 +86,7 @@ impl Transport for PlainUdpTransport {
     type Sender = PlainUdpSender;
     type Receiver = PlainUdpReceiver;
 
-    async fn open(
-        self,
-        options: OpenOptions,
-    ) -> Result<(Self::Sender, Self::Receiver), OpenError> {
+    async fn open(self, options: OpenOptions) -> Result<(Self::Sender, Self::Receiver), OpenError> {
         let opener = RealSockets { buffer_bytes: self.config.socket_buffer_bytes };
         self.open_with(opener, &options)
     }

@@ -22,10 +22,7 @@ impl Destination {
     ///
     /// A transport that verifies identities refuses to talk to anybody else there.
     #[must_use]
-    pub fn node(
-        node_id: impl Into<Arc<str>>,
-        addrs: impl IntoIterator<Item = SocketAddr>,
-    ) -> Self {
+    pub fn node(node_id: impl Into<Arc<str>>, addrs: impl IntoIterator<Item = SocketAddr>) -> Self {
         let mut unique: Vec<SocketAddr> = Vec::new();
         for addr in addrs.into_iter().map(canonical) {
             if !unique.contains(&addr) {

@@ -34,7 +34,10 @@ impl Default for InboxLimits {
 pub fn inbox(limits: InboxLimits) -> (InboxSender, Inbox) {
     let (entries, queue) = mpsc::channel(limits.entries.max(1));
     let bytes = Arc::new(AtomicUsize::new(0));
-    (InboxSender { entries, bytes: Arc::clone(&bytes), limit: limits.bytes }, Inbox { queue, bytes })
+    (
+        InboxSender { entries, bytes: Arc::clone(&bytes), limit: limits.bytes },
+        Inbox { queue, bytes },
+    )
 }
 
 /// The queue refused an entry: it is full, or the node does not read any more. The entry is gone;

@@ -69,11 +69,7 @@ impl ConformanceFactory for Factory {
 
     /// Short, since here it is the failure that is expected.
     fn patience(&self) -> Duration {
-        if self.fault == Fault::None {
-            Duration::from_secs(20)
-        } else {
-            Duration::from_secs(2)
-        }
+        if self.fault == Fault::None { Duration::from_secs(20) } else { Duration::from_secs(2) }
     }
 }
 
@@ -87,10 +83,7 @@ impl Transport for Broken {
     type Sender = BrokenSender;
     type Receiver = BrokenReceiver;
 
-    async fn open(
-        self,
-        options: OpenOptions,
-    ) -> Result<(Self::Sender, Self::Receiver), OpenError> {
+    async fn open(self, options: OpenOptions) -> Result<(Self::Sender, Self::Receiver), OpenError> {
         let Self { inner, network, fault } = self;
         let (sender, receiver) = inner.open(options).await?;
         let sender = BrokenSender { inner: sender, network, fault, held_back: Mutex::default() };

@@ -91,8 +91,7 @@ impl SelfHealth {
 
     /// Time since somebody was heard, less own pauses.
     fn silence(&self, now: Timestamp) -> Duration {
-        now.since(self.last_heard)
-            .saturating_sub(self.forgiven(self.last_heard, now))
+        now.since(self.last_heard).saturating_sub(self.forgiven(self.last_heard, now))
     }
 
     /// Whether verdicts must wait: with at least two live peers, hearing from nobody at all for

@@ -9,11 +9,7 @@ use crate::time::Timestamp;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 fn detector() -> Detector {
-    Detector {
-        interval: INTERVAL,
-        phi_threshold: 8.0,
-        max_interval: Duration::from_secs(10),
-    }
+    Detector { interval: INTERVAL, phi_threshold: 8.0, max_interval: Duration::from_secs(10) }
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -28,13 +24,7 @@ fn millis(millis: u64) -> Duration {
 fn calm_peer(health: &SelfHealth) -> (Vitals, Timestamp) {
     let mut vitals = Vitals::new(1, at(0), &detector());
     for beat in 1..=120 {
-        assert!(vitals.observe(
-            beat + 1,
-            millis(0),
-            at(500 * beat as i64),
-            health,
-            &detector()
-        ));
+        assert!(vitals.observe(beat + 1, millis(0), at(500 * beat as i64), health, &detector()));
     }
     (vitals, at(60_000))
 }
@@ -44,28 +34,19 @@ fn a_calm_peer_is_dead_after_about_six_intervals() {
     let health = SelfHealth::new(INTERVAL, at(0));
     let (vitals, last) = calm_peer(&health);
     let timeout = vitals.timeout(&detector());
-    assert!(
-        (INTERVAL * 5..INTERVAL * 7).contains(&timeout),
-        "{timeout:?}"
-    );
+    assert!((INTERVAL * 5..INTERVAL * 7).contains(&timeout), "{timeout:?}");
     assert!(vitals.is_live(last + timeout - millis(1), &health, &detector()));
     assert!(!vitals.is_live(last + timeout + millis(1), &health, &detector()));
     assert!((vitals.phi(last + timeout, &health, &detector()) - 8.0).abs() < 0.01);
     let expected = calm_timeout(INTERVAL, 8.0);
-    assert!(
-        expected >= timeout && expected < timeout * 2,
-        "{expected:?}"
-    );
+    assert!(expected >= timeout && expected < timeout * 2, "{expected:?}");
 }
 
 #[test]
 fn the_wait_is_proportional_to_the_threshold() {
     let health = SelfHealth::new(INTERVAL, at(0));
     let (vitals, _) = calm_peer(&health);
-    let doubled = Detector {
-        phi_threshold: 16.0,
-        ..detector()
-    };
+    let doubled = Detector { phi_threshold: 16.0, ..detector() };
     let (single, double) = (vitals.timeout(&detector()), vitals.timeout(&doubled));
     assert!((double.as_secs_f64() / single.as_secs_f64() - 2.0).abs() < 1e-6);
 }
@@ -109,13 +90,7 @@ fn a_stale_increment_of_a_dead_node_is_no_sign_of_life() {
 fn no_message_makes_a_live_node_older() {
     let health = SelfHealth::new(INTERVAL, at(0));
     let (mut vitals, last) = calm_peer(&health);
-    vitals.observe(
-        vitals.heartbeat() + 1,
-        millis(3_600_000),
-        at(60_100),
-        &health,
-        &detector(),
-    );
+    vitals.observe(vitals.heartbeat() + 1, millis(3_600_000), at(60_100), &health, &detector());
     assert_eq!(vitals.last_sign_of_life(), last);
 }
 
@@ -180,11 +155,7 @@ fn a_deaf_node_declares_nobody_dead_for_ten_intervals() {
     let later = tick_to(&mut health, 2_400);
     assert_eq!(health.is_deaf(later, 5), (false, false));
     let later = tick_to(&mut health, 2_600);
-    assert_eq!(
-        health.is_deaf(later, 1),
-        (false, false),
-        "one silent peer is no deafness"
-    );
+    assert_eq!(health.is_deaf(later, 1), (false, false), "one silent peer is no deafness");
     assert_eq!(health.is_deaf(later, 2), (true, true));
     assert_eq!(health.is_deaf(later, 2), (true, false), "told once");
     assert_eq!(health.doubt_ends(later), at(1_000) + INTERVAL * 13);

@@ -42,11 +42,7 @@ pub(crate) struct Vitals {
 impl Vitals {
     /// A peer that was just heard of.
     pub(crate) fn new(heartbeat: u64, last_sign_of_life: Timestamp, detector: &Detector) -> Vitals {
-        Vitals {
-            heartbeat,
-            last_sign_of_life,
-            window: Window::prior(detector.interval),
-        }
+        Vitals { heartbeat, last_sign_of_life, window: Window::prior(detector.interval) }
     }
 
     /// The newest heartbeat heard.

@@ -18,11 +18,7 @@ impl Window {
     /// would show dead nodes as live to joiners.
     pub(crate) fn prior(interval: Duration) -> Window {
         let interval = interval.as_secs_f32();
-        Window {
-            mean: 2.0 * interval,
-            variance: (interval / 2.0).powi(2),
-            samples: 0,
-        }
+        Window { mean: 2.0 * interval, variance: (interval / 2.0).powi(2), samples: 0 }
     }
 
     /// Learns one interval. Early samples weigh more, so that the prior is soon forgotten.

@@ -31,12 +31,7 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
 impl OwnAddresses {
     pub(crate) fn new(config: &Config) -> OwnAddresses {
         let mut addresses = OwnAddresses {
-            configured: config
-                .advertise_addrs
-                .iter()
-                .copied()
-                .map(canonical)
-                .collect(),
+            configured: config.advertise_addrs.iter().copied().map(canonical).collect(),
             bound: config.bound_addrs.iter().copied().map(canonical).collect(),
             reports: VecDeque::new(),
             loops: VecDeque::new(),
@@ -89,18 +84,12 @@ impl OwnAddresses {
         if !self.configured.is_empty() || !wildcard || addr.ip().is_unspecified() {
             return false;
         }
-        self.reports
-            .retain(|(peer, seen)| **peer != *reporter || seen.is_ipv4() != addr.is_ipv4());
+        self.reports.retain(|(peer, seen)| **peer != *reporter || seen.is_ipv4() != addr.is_ipv4());
         self.reports.push_back((NodeId::from(reporter), addr));
-        let family = self
-            .reports
-            .iter()
-            .filter(|(_, seen)| seen.is_ipv4() == addr.is_ipv4());
+        let family = self.reports.iter().filter(|(_, seen)| seen.is_ipv4() == addr.is_ipv4());
         if family.count() > MAX_REPORTS
-            && let Some(oldest) = self
-                .reports
-                .iter()
-                .position(|(_, seen)| seen.is_ipv4() == addr.is_ipv4())
+            && let Some(oldest) =
+                self.reports.iter().position(|(_, seen)| seen.is_ipv4() == addr.is_ipv4())
         {
             self.reports.remove(oldest);
         }
@@ -121,12 +110,8 @@ impl OwnAddresses {
         if !self.configured.is_empty() {
             return self.configured.clone();
         }
-        let mut addrs: Vec<SocketAddr> = self
-            .bound
-            .iter()
-            .filter(|addr| !addr.ip().is_unspecified())
-            .copied()
-            .collect();
+        let mut addrs: Vec<SocketAddr> =
+            self.bound.iter().filter(|addr| !addr.ip().is_unspecified()).copied().collect();
         for ipv4 in [true, false] {
             let wildcard =
                 |addr: &&SocketAddr| addr.ip().is_unspecified() && addr.is_ipv4() == ipv4;
@@ -147,15 +132,8 @@ impl OwnAddresses {
     fn most_reported(&self, ipv4: bool) -> Option<SocketAddr> {
         let reports = || self.reports.iter().map(|(_, addr)| *addr);
         let votes = |addr: SocketAddr| reports().filter(|seen| *seen == addr).count();
-        reports()
-            .filter(|addr| addr.is_ipv4() == ipv4)
-            .max_by_key(|addr| {
-                (
-                    !addr.ip().is_loopback(),
-                    votes(*addr),
-                    self.advertised.contains(addr),
-                    *addr,
-                )
-            })
+        reports().filter(|addr| addr.is_ipv4() == ipv4).max_by_key(|addr| {
+            (!addr.ip().is_loopback(), votes(*addr), self.advertised.contains(addr), *addr)
+        })
     }
 }

@@ -64,35 +64,19 @@ impl Node {
             return;
         }
         // Our own entry comes first: on a conflict nothing of our namespace is sent.
-        let own = digest
-            .entries
-            .iter()
-            .find(|entry| *entry.node_id == *self.config.node_id);
+        let own = digest.entries.iter().find(|entry| *entry.node_id == *self.config.node_id);
         let conflict = own.is_some_and(|entry| self.check_self(&report_of(entry)));
         let about_you = self.report_on(sender);
         if matches!(heard, Heard::Superseded | Heard::Expired) {
             // A refused sender is told why, never met with silence.
-            let part = TrainPart {
-                index: 0,
-                last: true,
-                more: false,
-            };
-            let body = Body::SynAck {
-                part,
-                budget: 0,
-                entries: Vec::new(),
-                deltas: Vec::new(),
-            };
+            let part = TrainPart { index: 0, last: true, more: false };
+            let body = Body::SynAck { part, budget: 0, entries: Vec::new(), deltas: Vec::new() };
             self.answer(origin, header.nonce, about_you, body);
             return;
         }
         let heard = self.hear_entries(&digest.entries, &sender.node_id);
         let validated = origin.peer.is_some() || self.proves(origin.path.remote, header.echo);
-        let limit = if validated {
-            None
-        } else {
-            Some(REFLECTION_FACTOR * len)
-        };
+        let limit = if validated { None } else { Some(REFLECTION_FACTOR * len) };
         let budget = usize::try_from(budget).unwrap_or(usize::MAX);
         let budget = budget.min(self.config.limits.max_train_bytes);
         let answer = self.answer_digest(header, digest, &heard, conflict);
@@ -126,11 +110,8 @@ impl Node {
                 heard.push(Heard::Superseded);
                 continue;
             }
-            let sign = Sign {
-                incarnation: entry.incarnation,
-                heartbeat: entry.heartbeat,
-                age: entry.age,
-            };
+            let sign =
+                Sign { incarnation: entry.incarnation, heartbeat: entry.heartbeat, age: entry.age };
             heard.push(self.hear(&entry.node_id, sign, reporter));
             self.consider_fresh_copy(entry);
         }
@@ -328,10 +309,7 @@ impl Node {
             train_budget.strict = true;
         }
         let train = if cut {
-            Train {
-                more: true,
-                ..Train::default()
-            }
+            Train { more: true, ..Train::default() }
         } else {
             Train::pack(answer.stale, train_budget, self.rotation, self.now)
         };
@@ -345,23 +323,11 @@ impl Node {
         let own_budget = self.exchanges.budget(Some(peer), preferred) as u64;
         let encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
             let part = part(index, count, train.more);
-            let body = Body::SynAck {
-                part,
-                budget: own_budget,
-                entries,
-                deltas,
-            };
-            Message {
-                header: header.clone(),
-                body,
-            }
-            .encode()
+            let body = Body::SynAck { part, budget: own_budget, entries, deltas };
+            Message { header: header.clone(), body }.encode()
         };
         let messages = bodies.into_iter().enumerate().map(encode).collect();
-        Encoded {
-            messages,
-            too_large: train.too_large,
-        }
+        Encoded { messages, too_large: train.too_large }
     }
 
     pub(super) fn handle_syn_ack(
@@ -390,12 +356,8 @@ impl Node {
             }
         }
         // What concerns ourselves comes before anything else.
-        let mut conflict = header
-            .about_you
-            .is_some_and(|report| self.check_self(&report));
-        let own = entries
-            .iter()
-            .find(|entry| *entry.node_id == *self.config.node_id);
+        let mut conflict = header.about_you.is_some_and(|report| self.check_self(&report));
+        let own = entries.iter().find(|entry| *entry.node_id == *self.config.node_id);
         conflict |= own.is_some_and(|entry| self.check_self(&report_of(entry)));
         let sender = &*header.sender.node_id;
         let heard = self.hear_sender(origin, header);
@@ -410,29 +372,19 @@ impl Node {
         let progressed = self.apply_all(deltas, sender);
         // The first token of a peer lifts the bound on its answers: that is progress too.
         let token = header.nonce;
-        let known = self
-            .members
-            .get(sender)
-            .is_some_and(|member| member.token == token);
+        let known = self.members.get(sender).is_some_and(|member| member.token == token);
         let validated = part.more && !known && purpose == Purpose::Round;
         self.remember_path(origin, header);
         self.send_ack(origin, header, budget, entries, conflict);
 
-        let peer = Peer {
-            node_id: NodeId::from(sender),
-            path: origin.path,
-            token,
-        };
+        let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
         let progressed = progressed || validated;
-        match self
-            .exchanges
-            .record(nonce, peer.clone(), part, progressed, self.now)
-        {
+        match self.exchanges.record(nonce, peer.clone(), part, progressed, self.now) {
             Next::Wait => {}
             Next::Done => self.exchanges.end_serving(sender),
             Next::Continue => self.pull(peer, &start, end.as_deref()),
         }
-        self.update_exchange_timer();
+        self.watch_exchange(nonce);
     }
 
     /// Sends what the responder lacks.
@@ -447,11 +399,7 @@ impl Node {
         let mut stale = Vec::new();
         for entry in entries {
             if *entry.node_id == *self.config.node_id {
-                stale.extend(if conflict {
-                    None
-                } else {
-                    self.own_stale(Some(entry))
-                });
+                stale.extend(if conflict { None } else { self.own_stale(Some(entry)) });
                 continue;
             }
             let Some((node_id, member)) = self.members.get_key_value(&entry.node_id) else {
@@ -482,21 +430,11 @@ impl Node {
         let train = Train::pack(stale, train_budget, self.rotation, self.now);
         let count = train.messages.len();
         let encode = |(index, deltas)| {
-            let body = Body::Ack {
-                part: part(index, count, train.more),
-                deltas,
-            };
-            Message {
-                header: ack_header.clone(),
-                body,
-            }
-            .encode()
+            let body = Body::Ack { part: part(index, count, train.more), deltas };
+            Message { header: ack_header.clone(), body }.encode()
         };
         let messages = train.messages.into_iter().enumerate().map(encode).collect();
-        let encoded = Encoded {
-            messages,
-            too_large: train.too_large,
-        };
+        let encoded = Encoded { messages, too_large: train.too_large };
         self.send_all(&Target::reply(origin), encoded);
     }
 
@@ -520,11 +458,8 @@ impl Node {
         self.remember_path(origin, header);
         let missing = part.more || self.members.parked_bytes() > 0;
         if part.last && missing && progressed {
-            let peer = Peer {
-                node_id: NodeId::from(sender),
-                path: origin.path,
-                token: header.nonce,
-            };
+            let peer =
+                Peer { node_id: NodeId::from(sender), path: origin.path, token: header.nonce };
             self.pull(peer, "", None);
         }
     }
@@ -559,9 +494,7 @@ impl Node {
     }
 
     pub(super) fn token_epoch(&self) -> i64 {
-        self.now
-            .as_micros()
-            .div_euclid(TOKEN_EPOCH_SECONDS * 1_000_000)
+        self.now.as_micros().div_euclid(TOKEN_EPOCH_SECONDS * 1_000_000)
     }
 
     /// A token that only somebody who receives messages at `remote` can know. Nothing is stored
@@ -599,11 +532,7 @@ impl Node {
 
 fn part(index: usize, count: usize, more: bool) -> TrainPart {
     let last = index + 1 == count;
-    TrainPart {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
-        last,
-        more: more && last,
-    }
+    TrainPart { index: u32::try_from(index).unwrap_or(u32::MAX), last, more: more && last }
 }
 
 fn report_of(entry: &DigestEntry<'_>) -> SelfReport {

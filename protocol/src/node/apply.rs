@@ -32,7 +32,7 @@ impl Node {
 
     fn apply(&mut self, delta: &NodeDelta<'_>, reporter: &str) -> bool {
         if *delta.node_id == *self.config.node_id {
-            // Rule R2 of the model: only the owner writes its own namespace.
+            // Rule L1: only the owner writes its own namespace.
             self.counters.refused_foreign_writes += 1;
             let peer = NodeId::from(reporter);
             self.notify(Notice::ForeignWrite { peer });
@@ -42,11 +42,8 @@ impl Node {
             self.counters.deltas_invalid += 1;
             return false;
         }
-        let sign = Sign {
-            incarnation: delta.incarnation,
-            heartbeat: delta.heartbeat,
-            age: delta.age,
-        };
+        let sign =
+            Sign { incarnation: delta.incarnation, heartbeat: delta.heartbeat, age: delta.age };
         let mut progress = false;
         match self.hear(&delta.node_id, sign, reporter) {
             Heard::Known => {}
@@ -155,19 +152,12 @@ impl Node {
 
     /// Keeps a delta aside whose predecessor is missing. True if it is kept.
     fn park(&mut self, delta: &NodeDelta<'_>) -> bool {
-        let room = self
-            .config
-            .limits
-            .max_parked_bytes
-            .saturating_sub(self.members.parked_bytes());
+        let room = self.config.limits.max_parked_bytes.saturating_sub(self.members.parked_bytes());
         let len = delta.payload_len();
         let Some(member) = self.members.get_mut(&delta.node_id) else {
             return false;
         };
-        let covered = member
-            .parked
-            .iter()
-            .any(|it| it.from <= delta.from && it.to >= delta.to);
+        let covered = member.parked.iter().any(|it| it.from <= delta.from && it.to >= delta.to);
         if covered {
             return false;
         }
@@ -221,7 +211,7 @@ impl Node {
         self.dirty.insert(NodeId::from(node_id));
     }
 
-    /// Rule R8: our copy lies below a watermark that its silent owner can no longer help it over,
+    /// Rule F1: our copy lies below a watermark that its silent owner can no longer help it over,
     /// and a peer has a longer copy below that watermark. Fetch that one from the start.
     pub(super) fn consider_fresh_copy(&mut self, entry: &DigestEntry<'_>) {
         let Some(member) = self.members.get_mut(&entry.node_id) else {
@@ -247,9 +237,7 @@ fn apply_to_fresh(member: &mut Member, delta: &NodeDelta<'_>, now: Timestamp) ->
     let Some(fresh) = &mut member.fresh else {
         return false;
     };
-    let advanced = fresh
-        .apply(delta, now)
-        .is_ok_and(|outcome| outcome.advanced);
+    let advanced = fresh.apply(delta, now).is_ok_and(|outcome| outcome.advanced);
     let versions = fresh.versions();
     let complete = versions.max_version >= versions.horizon
         && versions.max_version > member.replica.versions().max_version;

@@ -107,10 +107,7 @@ impl Exchanges {
     pub(crate) fn open(&mut self, nonce: u64, pending: Pending, limit: usize) {
         while self.pending.len() >= limit {
             // The oldest has waited longest in vain.
-            let oldest = self
-                .pending
-                .iter()
-                .min_by_key(|(_, pending)| pending.last_activity);
+            let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.last_activity);
             let Some(nonce) = oldest.map(|(nonce, _)| *nonce) else {
                 break;
             };
@@ -129,10 +126,7 @@ impl Exchanges {
 
     /// The addresses that a question went to.
     pub(crate) fn target_addrs(&self, nonce: u64) -> Vec<SocketAddr> {
-        self.pending
-            .get(&nonce)
-            .map(|it| it.target.addrs.to_vec())
-            .unwrap_or_default()
+        self.pending.get(&nonce).map(|it| it.target.addrs.to_vec()).unwrap_or_default()
     }
 
     pub(crate) fn finish(&mut self, nonce: u64) {
@@ -187,11 +181,7 @@ impl Exchanges {
         } else if pending.more {
             self.window = (self.window * 2).min(self.max_window);
         }
-        if pending.progressed && (pending.more || !complete) {
-            Next::Continue
-        } else {
-            Next::Done
-        }
+        if pending.progressed && (pending.more || !complete) { Next::Continue } else { Next::Done }
     }
 
     /// Whether this peer may serve our backlog: it does already, or nobody does.
@@ -228,14 +218,15 @@ impl Exchanges {
         }
     }
 
-    /// When [`Exchanges::tend`] next has something to do.
+    /// When this exchange next wants a look.
+    pub(crate) fn due_of(&self, nonce: u64, lifetime: Duration) -> Timestamp {
+        self.pending.get(&nonce).map_or(Timestamp::MAX, |pending| self.due(pending, lifetime))
+    }
+
+    /// When [`Exchanges::tend`] next has something to do. Looks at all exchanges.
     pub(crate) fn next_due(&self, lifetime: Duration) -> Timestamp {
         let due = |pending: &Pending| self.due(pending, lifetime);
-        self.pending
-            .values()
-            .map(due)
-            .min()
-            .unwrap_or(Timestamp::MAX)
+        self.pending.values().map(due).min().unwrap_or(Timestamp::MAX)
     }
 
     /// Ends what has stopped. Returns the exchanges to go on with, and whether each is the
@@ -265,9 +256,7 @@ impl Exchanges {
                 && let Purpose::Pull { attempt } = pending.purpose
             {
                 if attempt < MAX_ATTEMPTS {
-                    let purpose = Purpose::Pull {
-                        attempt: attempt + 1,
-                    };
+                    let purpose = Purpose::Pull { attempt: attempt + 1 };
                     again.push((Pending { purpose, ..pending }, true));
                 } else {
                     // Somebody else will serve; the next round finds out who.

@@ -76,11 +76,7 @@ impl Node {
 
     /// Takes in a sign of life, from the node itself or through others (rules D2, L2, L7).
     pub(super) fn hear(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
-        let Sign {
-            incarnation,
-            heartbeat,
-            age,
-        } = sign;
+        let Sign { incarnation, heartbeat, age } = sign;
         if self.config.refuse_future_generations
             && is_from_the_future(incarnation.generation_id, self.wall_clock_ms())
         {
@@ -95,22 +91,14 @@ impl Node {
                     return Heard::Superseded;
                 }
             }
-            return if accepted.is_some() {
-                Heard::Unknown
-            } else {
-                Heard::Expired
-            };
+            return if accepted.is_some() { Heard::Unknown } else { Heard::Expired };
         };
         if incarnation < member.incarnation {
             self.counters.refused_superseded += 1;
             return Heard::Superseded;
         }
         let Some(age) = accepted else {
-            return if incarnation == member.incarnation {
-                Heard::Known
-            } else {
-                Heard::Expired
-            };
+            return if incarnation == member.incarnation { Heard::Known } else { Heard::Expired };
         };
         if incarnation > member.incarnation {
             if self.is_gated() {
@@ -138,15 +126,10 @@ impl Node {
         let Some(member) = self.members.get(node_id) else {
             return;
         };
-        if !member
-            .vitals
-            .is_live(self.now, &self.health, &self.detector)
-        {
+        if !member.vitals.is_live(self.now, &self.health, &self.detector) {
             return;
         }
-        let due = member
-            .vitals
-            .deadline(self.now, &self.health, &self.detector);
+        let due = member.vitals.deadline(self.now, &self.health, &self.detector);
         self.timers.lower(Timer::Liveness, due);
         if self.members.set_status(node_id, NodeStatus::Alive) {
             if let Some(member) = self.members.get_mut(node_id) {
@@ -169,11 +152,7 @@ impl Node {
             let due = vitals.deadline(self.now, &self.health, &self.detector);
             self.timers.lower(Timer::Liveness, due);
         }
-        let status = if live {
-            NodeStatus::Alive
-        } else {
-            NodeStatus::Dead
-        };
+        let status = if live { NodeStatus::Alive } else { NodeStatus::Dead };
         Member::new(incarnation, vitals, status)
     }
 
@@ -205,19 +184,14 @@ impl Node {
         }
         let versions = self.own.replica().versions();
         let (max_version, gc_version) = (versions.max_version, versions.last_gc_version);
-        match self
-            .identity
-            .judge(report, max_version, gc_version, self.now)
-        {
+        match self.identity.judge(report, max_version, gc_version, self.now) {
             Verdict::Agrees | Verdict::HeartbeatRaised => false,
             Verdict::Bump(generation_id) => {
                 self.bump(generation_id);
                 true
             }
             Verdict::Yield => {
-                self.notify(Notice::IdentityConflict {
-                    other: report.incarnation,
-                });
+                self.notify(Notice::IdentityConflict { other: report.incarnation });
                 self.update_yield_timer();
                 true
             }
@@ -266,10 +240,7 @@ impl Node {
         if self.leaving.is_some() {
             self.announce_leave();
         }
-        self.notify(Notice::GenerationBumped {
-            from,
-            to: self.identity.incarnation,
-        });
+        self.notify(Notice::GenerationBumped { from, to: self.identity.incarnation });
     }
 
     /// What a node must be told of its own id: what we know that is more than it says itself
@@ -330,17 +301,14 @@ impl Node {
         }
         if deaf {
             // Whoever seems dead now may only be unheard, like everybody else.
-            self.timers
-                .set(Timer::Liveness, self.health.doubt_ends(self.now));
+            self.timers.set(Timer::Liveness, self.health.doubt_ends(self.now));
             return;
         }
         let live = self.members.live();
         let mut next = Timestamp::MAX;
         let mut dead = Vec::new();
         for (node_id, member) in self.members.iter().filter(|(_, member)| member.is_live()) {
-            let due = member
-                .vitals
-                .deadline(self.now, &self.health, &self.detector);
+            let due = member.vitals.deadline(self.now, &self.health, &self.detector);
             if due < self.now {
                 dead.push(node_id.clone());
             } else {
@@ -378,10 +346,7 @@ impl Node {
             }
         }
         for node_id in scheduled {
-            if self
-                .members
-                .set_status(&node_id, NodeStatus::ScheduledForDeletion)
-            {
+            if self.members.set_status(&node_id, NodeStatus::ScheduledForDeletion) {
                 self.dirty.insert(node_id);
             }
         }
@@ -423,10 +388,7 @@ impl Node {
 
     /// The public id of a member.
     pub(super) fn member_id(&self, node_id: &str) -> ChitchatId {
-        let generation = self
-            .members
-            .get(node_id)
-            .map_or(0, |it| it.incarnation.generation_id);
+        let generation = self.members.get(node_id).map_or(0, |it| it.incarnation.generation_id);
         ChitchatId::new(node_id, generation)
     }
 }

@@ -128,19 +128,13 @@ impl Identity {
 
     /// When the process that we yield to counts as gone.
     pub(crate) fn yield_ends(&self) -> Option<Timestamp> {
-        self.yielding
-            .map(|yielding| yielding.advanced_at + self.interval * 10)
+        self.yielding.map(|yielding| yielding.advanced_at + self.interval * 10)
     }
 
     /// Becomes the first incarnation above `generation_id`.
     pub(crate) fn bump(&mut self, generation_id: u64, boot: u64, now: Timestamp) {
-        let above = generation_id
-            .max(self.incarnation.generation_id)
-            .saturating_add(1);
-        self.incarnation = Incarnation {
-            generation_id: above.min(MAX_VERSION),
-            boot,
-        };
+        let above = generation_id.max(self.incarnation.generation_id).saturating_add(1);
+        self.incarnation = Incarnation { generation_id: above.min(MAX_VERSION), boot };
         self.heartbeat = 1;
         self.emitted_at = now;
         self.yielding = None;

@@ -69,10 +69,7 @@ impl Node {
         let leaving = self.leaving.as_ref()?;
         let confirmed = leaving.confirmed.len();
         let over = confirmed >= leaving.needed || self.now >= leaving.ends;
-        over.then_some(LeaveOutcome {
-            confirmed,
-            needed: leaving.needed,
-        })
+        over.then_some(LeaveOutcome { confirmed, needed: leaving.needed })
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -135,20 +132,11 @@ impl Node {
         };
         let header = self.header(nonce, 0);
         let overhead = size::message_overhead(&header);
-        let budget = TrainBudget::new(
-            self.link,
-            self.link.preferred_message_len,
-            overhead,
-            overhead,
-        );
+        let budget =
+            TrainBudget::new(self.link, self.link.preferred_message_len, overhead, overhead);
         let train = Train::pack(vec![owner], budget, 0, self.now);
-        let encode = |deltas| {
-            Message {
-                header: header.clone(),
-                body: Body::Push { deltas },
-            }
-            .encode()
-        };
+        let encode =
+            |deltas| Message { header: header.clone(), body: Body::Push { deltas } }.encode();
         let messages: Vec<Vec<u8>> = train.messages.into_iter().map(encode).collect();
         for bytes in messages {
             self.transmit(target.clone(), bytes);
@@ -180,22 +168,10 @@ impl Node {
         if max_version < header.sender.max_version {
             // Something before it is missing: ask for that.
             let (node_id, token) = (NodeId::from(sender), member.token);
-            self.pull(
-                Peer {
-                    node_id,
-                    path: origin.path,
-                    token,
-                },
-                "",
-                None,
-            );
+            self.pull(Peer { node_id, path: origin.path, token }, "", None);
         }
         let header = self.answer_header(origin.path.remote, header.nonce, None);
-        let bytes = Message {
-            header,
-            body: Body::PushAck { max_version },
-        }
-        .encode();
+        let bytes = Message { header, body: Body::PushAck { max_version } }.encode();
         self.transmit(Target::reply(origin), bytes);
     }
 
@@ -205,10 +181,7 @@ impl Node {
         header: &Header<'_>,
         max_version: u64,
     ) {
-        let asked = self
-            .leaving
-            .as_ref()
-            .is_some_and(|leaving| leaving.nonce == header.echo);
+        let asked = self.leaving.as_ref().is_some_and(|leaving| leaving.nonce == header.echo);
         if !asked {
             self.counters.refused_unsolicited += 1;
             return;
@@ -217,9 +190,7 @@ impl Node {
         if let Some(leaving) = &mut self.leaving
             && max_version >= leaving.version
         {
-            leaving
-                .confirmed
-                .insert(NodeId::from(&*header.sender.node_id));
+            leaving.confirmed.insert(NodeId::from(&*header.sender.node_id));
         }
     }
 }

@@ -106,10 +106,7 @@ impl Node {
         config.validate_with(link)?;
         let mut rng = StdRng::seed_from_u64(seed);
         let generation_id = config.generation_id.unwrap_or(config.wall_clock_ms);
-        let incarnation = Incarnation {
-            generation_id,
-            boot: rng.random(),
-        };
+        let incarnation = Incarnation { generation_id, boot: rng.random() };
         let addresses = OwnAddresses::new(&config);
         let own = OwnState::new(
             config.limits,
@@ -165,10 +162,7 @@ impl Node {
 
     /// The node's id and present generation.
     pub fn id(&self) -> ChitchatId {
-        ChitchatId::new(
-            self.config.node_id.clone(),
-            self.identity.incarnation.generation_id,
-        )
+        ChitchatId::new(self.config.node_id.clone(), self.identity.incarnation.generation_id)
     }
 
     /// The node's present incarnation.
@@ -192,8 +186,7 @@ impl Node {
         self.seeds = addrs;
         self.seeds.sort_unstable();
         self.seeds.dedup();
-        self.answered_seeds
-            .retain(|addr| self.seeds.binary_search(addr).is_ok());
+        self.answered_seeds.retain(|addr| self.seeds.binary_search(addr).is_ok());
         if self.members.live() == 0 {
             self.timers.lower(Timer::Join, self.now);
         }
@@ -255,11 +248,7 @@ impl Node {
     fn handle(&mut self, origin: &Origin, message: &Message<'_>, len: usize) {
         let header = &message.header;
         let sender = &header.sender;
-        if let Some(verified) = origin
-            .peer
-            .as_ref()
-            .filter(|peer| ***peer != *sender.node_id)
-        {
+        if let Some(verified) = origin.peer.as_ref().filter(|peer| ***peer != *sender.node_id) {
             self.counters.refused_identity += 1;
             let claimed = NodeId::from(&*sender.node_id);
             let verified = verified.clone();
@@ -271,19 +260,13 @@ impl Node {
             // Our own message, come back: somebody's seed list has our address.
             self.counters.refused_own += 1;
             if matches!(message.body, Body::Syn { .. }) {
-                self.addresses
-                    .learn_loop(&self.exchanges.target_addrs(header.nonce));
+                self.addresses.learn_loop(&self.exchanges.target_addrs(header.nonce));
             }
             return;
         }
         match &message.body {
             Body::Syn { budget, digest } => self.handle_syn(origin, header, *budget, digest, len),
-            Body::SynAck {
-                part,
-                budget,
-                entries,
-                deltas,
-            } => {
+            Body::SynAck { part, budget, entries, deltas } => {
                 self.handle_syn_ack(origin, header, *part, *budget, entries, deltas);
             }
             Body::Ack { part, deltas } => self.handle_ack(origin, header, *part, deltas),
@@ -334,10 +317,7 @@ impl Node {
             return;
         };
         let interval = self.config.gossip_interval;
-        self.gate = Some(Gate {
-            since: self.now,
-            until: self.now + interval * 3,
-        });
+        self.gate = Some(Gate { since: self.now, until: self.now + interval * 3 });
         // One round, not the missed ones; and nothing that was asked before is awaited.
         self.timers.lower(Timer::Round, self.now);
         if pause > interval {

@@ -29,10 +29,7 @@ pub struct Origin {
 impl Origin {
     /// An origin without a verified identity.
     pub fn unverified(remote: SocketAddr, token: u64) -> Origin {
-        Origin {
-            path: Path { remote, token },
-            peer: None,
-        }
+        Origin { path: Path { remote, token }, peer: None }
     }
 }
 
@@ -50,20 +47,12 @@ pub struct Target {
 impl Target {
     /// Back to where a message came from.
     pub(crate) fn reply(origin: &Origin) -> Target {
-        Target {
-            node_id: origin.peer.clone(),
-            addrs: no_addrs(),
-            reply: Some(origin.path),
-        }
+        Target { node_id: origin.peer.clone(), addrs: no_addrs(), reply: Some(origin.path) }
     }
 
     /// An address of which it is not known who is there.
     pub(crate) fn addr(addr: SocketAddr) -> Target {
-        Target {
-            node_id: None,
-            addrs: Arc::from([addr]),
-            reply: None,
-        }
+        Target { node_id: None, addrs: Arc::from([addr]), reply: None }
     }
 }
 

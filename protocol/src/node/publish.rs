@@ -17,23 +17,14 @@ use crate::wire::{WIRE_VERSION_MAX, WIRE_VERSION_MIN};
 pub(crate) fn reserved_entries(addresses: &OwnAddresses) -> Vec<Seedling> {
     let versions = format!("{WIRE_VERSION_MIN}-{WIRE_VERSION_MAX}");
     let addrs = encode_addrs(addresses.advertised());
-    vec![
-        (KEY_PROTOCOL.into(), versions.into(), None),
-        (KEY_ADDRS.into(), addrs.into(), None),
-    ]
+    vec![(KEY_PROTOCOL.into(), versions.into(), None), (KEY_ADDRS.into(), addrs.into(), None)]
 }
 
 /// The configured key-values; of several with one key the last.
 pub(crate) fn initial_entries(config: &Config) -> Vec<Seedling> {
-    let unique: std::collections::BTreeMap<&str, &str> = config
-        .initial_key_values
-        .iter()
-        .map(|(key, value)| (&**key, &**value))
-        .collect();
-    unique
-        .into_iter()
-        .map(|(key, value)| (key.into(), value.into(), None))
-        .collect()
+    let unique: std::collections::BTreeMap<&str, &str> =
+        config.initial_key_values.iter().map(|(key, value)| (&**key, &**value)).collect();
+    unique.into_iter().map(|(key, value)| (key.into(), value.into(), None)).collect()
 }
 
 impl Node {
@@ -64,9 +55,7 @@ impl Node {
             let published = &mut self.published.nodes;
             match state {
                 Some(state) => {
-                    let same = published
-                        .get(&node_id)
-                        .is_some_and(|old| is_same(old, &state));
+                    let same = published.get(&node_id).is_some_and(|old| is_same(old, &state));
                     if !same {
                         published.insert(node_id, Arc::new(state));
                         changed = true;
@@ -89,11 +78,7 @@ impl Node {
         NodeState {
             id: self.id(),
             incarnation: self.identity.incarnation,
-            status: if self.has_left() {
-                NodeStatus::Left
-            } else {
-                NodeStatus::Alive
-            },
+            status: if self.has_left() { NodeStatus::Left } else { NodeStatus::Alive },
             addrs: self.addresses.advertised().into(),
             max_version: versions.max_version,
             last_gc_version: versions.last_gc_version,

@@ -19,8 +19,7 @@ use crate::wire::size;
 impl Node {
     /// One round of gossip: the heartbeat, the life cycle, and an exchange with a few peers.
     pub(super) fn round(&mut self) {
-        self.timers
-            .set(Timer::Round, self.now + self.config.gossip_interval);
+        self.timers.set(Timer::Round, self.now + self.config.gossip_interval);
         self.tend_members();
         if self.leaving.is_some() {
             return;
@@ -42,8 +41,7 @@ impl Node {
         if self.members.live() > 0 || self.leaving.is_some() || self.seeds.is_empty() {
             return;
         }
-        self.timers
-            .set(Timer::Join, self.now + self.config.gossip_interval / 4);
+        self.timers.set(Timer::Join, self.now + self.config.gossip_interval / 4);
         let mut seeds = self.foreign_seeds();
         for _ in 0..self.config.fanout.min(seeds.len()) {
             let seed = seeds.swap_remove(self.rng.random_range(0..seeds.len()));
@@ -54,11 +52,7 @@ impl Node {
     fn choose_targets(&mut self) -> Vec<Target> {
         let reachable = |(_, member): &(&NodeId, &Member)| {
             let loops = member.addrs.iter().all(|addr| self.addresses.is_own(addr));
-            if member.addrs.is_empty() {
-                member.path.is_some()
-            } else {
-                !loops
-            }
+            if member.addrs.is_empty() { member.path.is_some() } else { !loops }
         };
         let (mut live, mut dead) = (Vec::new(), Vec::new());
         for (node_id, member) in self.members.iter().filter(reachable) {
@@ -68,11 +62,7 @@ impl Node {
                 dead.push(node_id);
             }
         }
-        let candidates = Candidates {
-            live,
-            dead,
-            seeds: self.foreign_seeds(),
-        };
+        let candidates = Candidates { live, dead, seeds: self.foreign_seeds() };
         let mut rng = self.rng.clone();
         let choice = peer_select::choose(candidates, self.config.fanout, &mut rng);
         let peers = choice.live.into_iter().chain(choice.dead);
@@ -85,9 +75,7 @@ impl Node {
     /// Seed addresses that belong to no live node, and not to us.
     fn foreign_seeds(&self) -> Vec<SocketAddr> {
         let belongs_to_live = |seed: &SocketAddr| {
-            self.members
-                .iter()
-                .any(|(_, member)| member.is_live() && member.addrs.contains(seed))
+            self.members.iter().any(|(_, member)| member.is_live() && member.addrs.contains(seed))
         };
         let foreign = |seed: &&SocketAddr| !self.addresses.is_own(seed) && !belongs_to_live(seed);
         self.seeds.iter().filter(foreign).copied().collect()
@@ -96,16 +84,8 @@ impl Node {
     /// How to reach a member.
     pub(super) fn target(&self, node_id: &str) -> Option<Target> {
         let (node_id, member) = self.members.get_key_value(node_id)?;
-        let reply = if member.addrs.is_empty() {
-            Some(member.path?)
-        } else {
-            None
-        };
-        Some(Target {
-            node_id: Some(node_id.clone()),
-            addrs: member.addrs.clone(),
-            reply,
-        })
+        let reply = if member.addrs.is_empty() { Some(member.path?) } else { None };
+        Some(Target { node_id: Some(node_id.clone()), addrs: member.addrs.clone(), reply })
     }
 
     /// Sends what we have of the range, in as many messages as it takes; each is answered on its
@@ -135,11 +115,10 @@ impl Node {
         let parts = self.encode_syns(start, end, token, budget);
         for (nonce, start, end, bytes) in parts {
             let pending = Pending::new(target.clone(), purpose, start, end, self.now);
-            self.exchanges
-                .open(nonce, pending, self.config.limits.max_pending_exchanges);
+            self.exchanges.open(nonce, pending, self.config.limits.max_pending_exchanges);
+            self.watch_exchange(nonce);
             self.transmit(target.clone(), bytes);
         }
-        self.update_exchange_timer();
     }
 
     /// Digests over consecutive ranges, each in a Syn within the preferred length.
@@ -154,27 +133,17 @@ impl Node {
         let mut ranges: Vec<Digest<'_>> = Vec::new();
         let preferred = self.link.preferred_message_len;
         let header = self.header(0, token);
-        let mut open = Digest {
-            start: Cow::Borrowed(start),
-            end: None,
-            entries: Vec::new(),
-        };
+        let mut open = Digest { start: Cow::Borrowed(start), end: None, entries: Vec::new() };
         let mut len = size::syn_overhead(&header, start.len(), NodeId::MAX_LEN);
-        let members = self
-            .members
-            .range(start, end)
-            .filter(|(_, member)| member.is_gossiped());
+        let members = self.members.range(start, end).filter(|(_, member)| member.is_gossiped());
         for (node_id, member) in members {
             let entry = self.digest_entry(node_id, member);
             let entry_len = size::digest_entry(&entry);
             if len + entry_len > preferred && !open.entries.is_empty() {
                 let boundary: &str = node_id;
                 open.end = Some(Cow::Borrowed(boundary));
-                let next = Digest {
-                    start: Cow::Borrowed(boundary),
-                    end: None,
-                    entries: Vec::new(),
-                };
+                let next =
+                    Digest { start: Cow::Borrowed(boundary), end: None, entries: Vec::new() };
                 ranges.push(std::mem::replace(&mut open, next));
                 len = size::syn_overhead(&header, boundary.len(), NodeId::MAX_LEN);
             }
@@ -186,19 +155,9 @@ impl Node {
         let budget = (budget / ranges.len()).max(preferred) as u64;
         let encode = |digest: Digest<'_>| {
             let nonce = rng.random();
-            let (start, end) = (
-                digest.start.to_string(),
-                digest.end.as_ref().map(Cow::to_string),
-            );
-            let header = Header {
-                nonce,
-                ..header.clone()
-            };
-            let bytes = Message {
-                header,
-                body: Body::Syn { budget, digest },
-            }
-            .encode();
+            let (start, end) = (digest.start.to_string(), digest.end.as_ref().map(Cow::to_string));
+            let header = Header { nonce, ..header.clone() };
+            let bytes = Message { header, body: Body::Syn { budget, digest } }.encode();
             (nonce, start, end, bytes)
         };
         let parts = ranges.into_iter().map(encode).collect();
@@ -223,11 +182,7 @@ impl Node {
             max_version: versions.max_version,
             last_gc_version: versions.last_gc_version,
             cursor: versions.cursor,
-            parked: if member.fresh.is_some() {
-                None
-            } else {
-                member.parked_range()
-            },
+            parked: if member.fresh.is_some() { None } else { member.parked_range() },
             frozen: member.frozen_until.is_some_and(|until| self.now < until),
         }
     }
@@ -262,11 +217,7 @@ impl Node {
         about_you: Option<SelfReport>,
     ) -> Header<'_> {
         let token = self.token(remote, self.token_epoch());
-        Header {
-            observed: Some(remote),
-            about_you,
-            ..self.header(token, echo)
-        }
+        Header { observed: Some(remote), about_you, ..self.header(token, echo) }
     }
 
     /// Fetches more from a peer, unless another peer serves already.
@@ -276,11 +227,8 @@ impl Node {
         }
         self.counters.pulls += 1;
         // The way that its last message came is the one that works.
-        let target = Target {
-            node_id: Some(peer.node_id),
-            addrs: no_addrs(),
-            reply: Some(peer.path),
-        };
+        let target =
+            Target { node_id: Some(peer.node_id), addrs: no_addrs(), reply: Some(peer.path) };
         self.open_exchange_with(target, Purpose::Pull { attempt: 0 }, start, end, peer.token);
     }
 
@@ -289,9 +237,10 @@ impl Node {
         self.config.gossip_interval * 10
     }
 
-    pub(super) fn update_exchange_timer(&mut self) {
-        let due = self.exchanges.next_due(self.exchange_lifetime());
-        self.timers.set(Timer::Exchange, due);
+    /// Wakes up in time for this exchange.
+    pub(super) fn watch_exchange(&mut self, nonce: u64) {
+        let due = self.exchanges.due_of(nonce, self.exchange_lifetime());
+        self.timers.lower(Timer::Exchange, due);
     }
 
     /// Goes on where trains were cut or questions lost.
@@ -306,14 +255,12 @@ impl Node {
                 self.pull(peer, &start, end.as_deref());
             }
         }
-        self.update_exchange_timer();
+        let due = self.exchanges.next_due(self.exchange_lifetime());
+        self.timers.lower(Timer::Exchange, due);
     }
 
     fn token_of(&self, target: &Target) -> u64 {
-        let peer = target
-            .node_id
-            .as_deref()
-            .and_then(|peer| self.members.get(peer));
+        let peer = target.node_id.as_deref().and_then(|peer| self.members.get(peer));
         peer.map_or(0, |member| member.token)
     }
 }

@@ -49,9 +49,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new() -> Timers {
-        Timers {
-            due: [Timestamp::MAX; COUNT],
-        }
+        Timers { due: [Timestamp::MAX; COUNT] }
     }
 
     pub(crate) fn set(&mut self, timer: Timer, due: Timestamp) {
@@ -70,9 +68,7 @@ impl Timers {
 
     /// Takes a timer that is due.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
-        let timer = Timer::ALL
-            .into_iter()
-            .find(|timer| self.due[*timer as usize] <= now)?;
+        let timer = Timer::ALL.into_iter().find(|timer| self.due[*timer as usize] <= now)?;
         self.stop(timer);
         Some(timer)
     }

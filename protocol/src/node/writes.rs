@@ -59,10 +59,7 @@ impl Node {
 
     /// The entry of an own key.
     pub fn get(&self, key: &str) -> Option<&VersionedValue> {
-        self.own
-            .replica()
-            .get(key)
-            .filter(|entry| entry.is_readable())
+        self.own.replica().get(key).filter(|entry| entry.is_readable())
     }
 
     fn write<T>(
@@ -85,9 +82,7 @@ impl Node {
     }
 
     pub(super) fn update_own_timer(&mut self) {
-        let due = self
-            .own
-            .next_deadline(self.config.marked_for_deletion_grace_period);
+        let due = self.own.next_deadline(self.config.marked_for_deletion_grace_period);
         self.timers.set(Timer::Own, due);
     }
 

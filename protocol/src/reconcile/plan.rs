@@ -26,20 +26,12 @@ impl PeerView {
 
     /// A peer as its digest describes it.
     pub fn from_digest(entry: &DigestEntry<'_>) -> PeerView {
-        PeerView {
-            versions: entry.versions(),
-            parked: entry.parked,
-            frozen: entry.frozen,
-        }
+        PeerView { versions: entry.versions(), parked: entry.parked, frozen: entry.frozen }
     }
 
     /// A peer with these versions.
     pub fn from_versions(versions: Versions) -> PeerView {
-        PeerView {
-            versions,
-            parked: None,
-            frozen: false,
-        }
+        PeerView { versions, parked: None, frozen: false }
     }
 
     /// Whether `replica` has something for this peer (ALGORITHM.md, rule S1).
@@ -140,18 +132,13 @@ pub(crate) fn plan<'a>(
     };
     // Rule S2.
     if m > 0 && ours.last_gc_version > theirs.last_gc_version.max(m) {
-        let cursor = theirs
-            .cursor
-            .filter(|cursor| cursor.gc_version > theirs.last_gc_version);
+        let cursor = theirs.cursor.filter(|cursor| cursor.gc_version > theirs.last_gc_version);
         let start = cursor.map_or(0, |cursor| cursor.position);
         let (prune, prune_len) = list_versions(replica, start, m, room.saturating_sub(len));
         len += prune_len;
         let complete = prune.to == m;
         if !complete && prune.versions.is_empty() {
-            return Planned::TooSmall {
-                needed: len + size::MAX_VARINT,
-                version: m,
-            };
+            return Planned::TooSmall { needed: len + size::MAX_VARINT, version: m };
         }
         delta.prune = Some(prune);
         if !complete {
@@ -175,21 +162,14 @@ pub(crate) fn plan<'a>(
         }
         len += entry_len;
         previous = version;
-        delta.entries.push(DeltaEntry {
-            key: Cow::Borrowed(key),
-            version,
-            op,
-        });
+        delta.entries.push(DeltaEntry { key: Cow::Borrowed(key), version, op });
     }
     delta.to = if cut.is_some() { previous } else { limit };
     // A part that would be dropped as stale is not worth sending.
     let useful = peer.versions.step(&delta.versions()).is_ok();
     match cut {
         Some((needed, version)) if !useful => Planned::TooSmall { needed, version },
-        _ if len > room => Planned::TooSmall {
-            needed: len,
-            version: m,
-        },
+        _ if len > room => Planned::TooSmall { needed: len, version: m },
         _ if !useful => Planned::Nothing,
         _ => finish(delta, len, peer),
     }

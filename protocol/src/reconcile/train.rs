@@ -101,11 +101,7 @@ impl<'a> Train<'a> {
                 break;
             }
             // Alone in the queue, nobody is kept waiting.
-            let share = if queue.is_empty() {
-                usize::MAX
-            } else {
-                deficit.saturating_add(quantum)
-            };
+            let share = if queue.is_empty() { usize::MAX } else { deficit.saturating_add(quantum) };
             match owner.plan(share.min(packer.room).min(left), now) {
                 Planned::Nothing => {}
                 Planned::Part { delta, len } => {
@@ -151,12 +147,7 @@ struct Packer<'a> {
 
 impl<'a> Packer<'a> {
     fn new(budget: TrainBudget) -> Self {
-        Packer {
-            budget,
-            messages: Vec::new(),
-            open: Vec::new(),
-            room: budget.first_room,
-        }
+        Packer { budget, messages: Vec::new(), open: Vec::new(), room: budget.first_room }
     }
 
     /// Whether the open message has all the room that a message can have.
@@ -184,14 +175,7 @@ impl<'a> Packer<'a> {
 
 impl<'a> StaleOwner<'a> {
     fn plan(&mut self, room: usize, now: Timestamp) -> Planned<'a> {
-        plan(
-            self.node_id,
-            self.incarnation,
-            self.replica,
-            &mut self.peer,
-            room,
-            now,
-        )
+        plan(self.node_id, self.incarnation, self.replica, &mut self.peer, room, now)
     }
 
     fn with_liveness(&self, mut delta: NodeDelta<'a>) -> NodeDelta<'a> {

@@ -64,11 +64,7 @@ impl Entries {
         to: u64,
     ) -> impl Iterator<Item = (u64, &Arc<str>, &VersionedValue)> {
         let range = if from < to { from + 1..=to } else { 1..=0 };
-        let range = if range.is_empty() {
-            None
-        } else {
-            Some(self.by_version.range(range))
-        };
+        let range = if range.is_empty() { None } else { Some(self.by_version.range(range)) };
         range.into_iter().flatten().filter_map(|(version, key)| {
             // Every version in the index has its entry; see `check`.
             self.by_key.get(key).map(|value| (*version, key, value))
@@ -119,11 +115,8 @@ impl Entries {
             None => key,
         };
         let version = entry.version();
-        self.hash = self.hash.wrapping_add(entry_hash(
-            &key,
-            version,
-            entry.stored().map(|value| &**value),
-        ));
+        self.hash =
+            self.hash.wrapping_add(entry_hash(&key, version, entry.stored().map(|value| &**value)));
         self.bytes += ENTRY_OVERHEAD + key.len() + entry.payload_len();
         if entry.is_tombstone() {
             self.tombstones.insert(version);
@@ -154,9 +147,7 @@ impl Entries {
         self.by_version.remove(&entry.version());
         self.tombstones.remove(&entry.version());
         let value = entry.stored().map(|value| &**value);
-        self.hash = self
-            .hash
-            .wrapping_sub(entry_hash(key, entry.version(), value));
+        self.hash = self.hash.wrapping_sub(entry_hash(key, entry.version(), value));
     }
 
     /// Moves a live entry out of `E`: still readable, with its deadline, but never served on.
@@ -261,10 +252,7 @@ impl Entries {
                 let value = entry.stored().map(|value| &**value);
                 hash = hash.wrapping_add(entry_hash(key, entry.version(), value));
                 if self.by_version.get(&entry.version()) != Some(key) {
-                    return Err(format!(
-                        "{key}@{} is not in the version index",
-                        entry.version()
-                    ));
+                    return Err(format!("{key}@{} is not in the version index", entry.version()));
                 }
                 if entry.is_tombstone() != self.tombstones.contains(&entry.version()) {
                     return Err(format!("{key}: tombstone index disagrees"));

@@ -45,11 +45,7 @@ impl OwnState {
             last_gc_move: None,
         };
         let count = 1 + reserved.len() + initial.len();
-        own.append(
-            KEY_INITIAL.into(),
-            Some(count.to_string().into()),
-            Timestamp::MAX,
-        );
+        own.append(KEY_INITIAL.into(), Some(count.to_string().into()), Timestamp::MAX);
         for (key, value, ttl) in reserved.into_iter().chain(initial) {
             let deadline = ttl.map_or(Timestamp::MAX, |ttl| now + ttl);
             own.append(key, Some(value), deadline);
@@ -91,10 +87,7 @@ impl OwnState {
             return Err(WriteError::ReservedKey);
         }
         if key.len() > limits.max_key_len {
-            return Err(WriteError::KeyTooLong {
-                len: key.len(),
-                limit: limits.max_key_len,
-            });
+            return Err(WriteError::KeyTooLong { len: key.len(), limit: limits.max_key_len });
         }
         let len = key.len() + value.len();
         let limit = max_entry_len.min(key.len() + limits.max_value_len);
@@ -156,12 +149,8 @@ impl OwnState {
             } else if old.value() == Some(value) && old_deadline == deadline {
                 return None;
             }
-            shared_key = self
-                .replica
-                .entries
-                .by_key()
-                .get_key_value(key)
-                .map(|(key, _)| key.clone());
+            shared_key =
+                self.replica.entries.by_key().get_key_value(key).map(|(key, _)| key.clone());
         }
         let key = shared_key.unwrap_or_else(|| key.into());
         Some(self.append(key, Some(value.into()), deadline))
@@ -269,9 +258,7 @@ impl OwnState {
         versions.max_version += 1;
         versions.horizon = versions.max_version;
         let version = versions.max_version;
-        self.replica
-            .entries
-            .insert(key, VersionedValue::new(value, version, deadline));
+        self.replica.entries.insert(key, VersionedValue::new(value, version, deadline));
         version
     }
 
@@ -313,18 +300,11 @@ impl OwnState {
     /// When the own state next needs a look: an expiry, or a tombstone that is old enough.
     pub(crate) fn next_deadline(&self, grace: Duration) -> Timestamp {
         let pace = (grace / 4).min(Duration::from_secs(30));
-        let expiry = self
-            .replica
-            .entries
-            .next_deadline()
-            .unwrap_or(Timestamp::MAX);
-        let garbage = self
-            .tombstones
-            .front()
-            .map_or(Timestamp::MAX, |(_, written)| {
-                let paced = self.last_gc_move.map_or(Timestamp::MIN, |last| last + pace);
-                (*written + grace).max(paced)
-            });
+        let expiry = self.replica.entries.next_deadline().unwrap_or(Timestamp::MAX);
+        let garbage = self.tombstones.front().map_or(Timestamp::MAX, |(_, written)| {
+            let paced = self.last_gc_move.map_or(Timestamp::MIN, |last| last + pace);
+            (*written + grace).max(paced)
+        });
         expiry.min(garbage)
     }
 }

@@ -164,10 +164,7 @@ impl Replica {
 
     /// Rule d: live entries in the covered range that the delta does not confirm are doomed.
     fn prune(&mut self, delta: &NodeDelta<'_>, covered: Covered, breakage: Breakage) -> usize {
-        let listed = delta
-            .prune
-            .as_ref()
-            .map_or(&[][..], |prune| &prune.versions);
+        let listed = delta.prune.as_ref().map_or(&[][..], |prune| &prune.versions);
         let mut confirmed: HashSet<u64> = listed.iter().copied().collect();
         if !breakage.entries_do_not_confirm {
             confirmed.extend(delta.entries.iter().map(|entry| entry.version));
@@ -192,11 +189,7 @@ impl Replica {
                 DeltaOp::Delete if entry.version <= self.versions.last_gc_version => {
                     // The tombstone may be gone elsewhere, so it is not stored (I2), but what it
                     // says of a doomed copy is true.
-                    if self
-                        .entries
-                        .get(&entry.key)
-                        .is_some_and(VersionedValue::is_doomed)
-                    {
+                    if self.entries.get(&entry.key).is_some_and(VersionedValue::is_doomed) {
                         self.entries.remove(&entry.key);
                         visible = true;
                     }
@@ -210,8 +203,7 @@ impl Replica {
             };
             visible = true;
             let key = Arc::from(&*entry.key);
-            self.entries
-                .insert(key, VersionedValue::new(value, entry.version, deadline));
+            self.entries.insert(key, VersionedValue::new(value, entry.version, deadline));
         }
         visible
     }
@@ -220,8 +212,7 @@ impl Replica {
     fn lower_deadlines(&mut self, delta: &NodeDelta<'_>, m: u64, now: Timestamp) {
         for entry in delta.entries.iter().take_while(|entry| entry.version <= m) {
             if let DeltaOp::Set { ttl: Some(ttl), .. } = &entry.op {
-                self.entries
-                    .lower_deadline(&entry.key, entry.version, now + *ttl);
+                self.entries.lower_deadline(&entry.key, entry.version, now + *ttl);
             }
         }
     }

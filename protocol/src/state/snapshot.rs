@@ -84,8 +84,7 @@ impl NodeState {
 
     /// All keys that are set, with their values, in key order.
     pub fn key_values(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.iter_from("")
-            .filter_map(|(key, entry)| Some((&**key, entry.value()?)))
+        self.iter_from("").filter_map(|(key, entry)| Some((&**key, entry.value()?)))
     }
 
     /// The keys that begin with `prefix` and are set, in key order.
@@ -204,13 +203,7 @@ impl Serialize for KeyValues<'_> {
         let mut map = serializer.serialize_map(None)?;
         for (key, entry) in self.0.iter_from("") {
             if let Some(value) = entry.value() {
-                map.serialize_entry(
-                    &**key,
-                    &Value {
-                        value,
-                        version: entry.version(),
-                    },
-                )?;
+                map.serialize_entry(&**key, &Value { value, version: entry.version() })?;
             }
         }
         map.end()

@@ -18,31 +18,17 @@ pub struct VersionedValue {
 
 impl VersionedValue {
     pub(crate) fn new(value: Option<Arc<str>>, version: u64, deadline: Timestamp) -> Self {
-        VersionedValue {
-            value,
-            version,
-            deadline,
-            expired: false,
-            doomed: false,
-        }
+        VersionedValue { value, version, deadline, expired: false, doomed: false }
     }
 
     /// The value, unless the key is deleted or expired.
     pub fn value(&self) -> Option<&str> {
-        if self.expired {
-            None
-        } else {
-            self.value.as_deref()
-        }
+        if self.expired { None } else { self.value.as_deref() }
     }
 
     /// The value as a shared string, unless the key is deleted or expired.
     pub fn value_arc(&self) -> Option<&Arc<str>> {
-        if self.expired {
-            None
-        } else {
-            self.value.as_ref()
-        }
+        if self.expired { None } else { self.value.as_ref() }
     }
 
     /// Version of the write that made this entry: its position in the owner's log, from 1.

@@ -174,17 +174,10 @@ impl Versions {
                 next.last_gc_version = next.last_gc_version.max(delta.gc);
             }
         }
-        if next
-            .cursor
-            .is_some_and(|cursor| cursor.gc_version <= next.last_gc_version)
-        {
+        if next.cursor.is_some_and(|cursor| cursor.gc_version <= next.last_gc_version) {
             next.cursor = None;
         }
-        Ok(Step {
-            next,
-            prune,
-            takes_entries,
-        })
+        Ok(Step { next, prune, takes_entries })
     }
 
     /// The prune half of rule d. Returns the range that the prune section speaks for, if it can be
@@ -192,9 +185,7 @@ impl Versions {
     fn step_prune(&self, delta: &DeltaVersions, next: &mut Versions) -> Option<Covered> {
         let (from, to) = delta.prune?;
         let m = self.max_version;
-        let cursor = self
-            .cursor
-            .filter(|cursor| cursor.gc_version > self.last_gc_version);
+        let cursor = self.cursor.filter(|cursor| cursor.gc_version > self.last_gc_version);
         if delta.source < m {
             return None;
         }
@@ -218,10 +209,7 @@ impl Versions {
             if cursor.is_some_and(behind) {
                 return None;
             }
-            next.cursor = Some(PruneCursor {
-                position: covered,
-                gc_version: justified,
-            });
+            next.cursor = Some(PruneCursor { position: covered, gc_version: justified });
         }
         Some(Covered { from, to: covered })
     }

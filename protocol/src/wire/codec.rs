@@ -79,9 +79,7 @@ pub(super) fn bounded(value: u64) -> Result<u64, DecodeError> {
     if value <= MAX_VERSION {
         Ok(value)
     } else {
-        Err(DecodeError::Malformed(
-            "a version, heartbeat or generation above 2^62",
-        ))
+        Err(DecodeError::Malformed("a version, heartbeat or generation above 2^62"))
     }
 }
 
@@ -122,18 +120,12 @@ pub(super) fn node_id(text: &str) -> Result<&str, DecodeError> {
 /// Refuses bits that this version does not define: a reader that ignored them would miss what they
 /// announce.
 pub(super) fn known_flags(flags: u8, known: u8) -> Result<(), DecodeError> {
-    if flags & !known == 0 {
-        Ok(())
-    } else {
-        Err(DecodeError::Malformed("unknown flags"))
-    }
+    if flags & !known == 0 { Ok(()) } else { Err(DecodeError::Malformed("unknown flags")) }
 }
 
 /// The bits of `flags` whose condition holds.
 pub(super) fn flags(bits: &[(u8, bool)]) -> u8 {
-    bits.iter()
-        .filter(|(_, set)| *set)
-        .fold(0, |flags, (bit, _)| flags | bit)
+    bits.iter().filter(|(_, set)| *set).fold(0, |flags, (bit, _)| flags | bit)
 }
 
 /// Appends values.
@@ -147,9 +139,7 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn put<T: Serialize + ?Sized>(&mut self, value: &T) {
-        let written = value.serialize(&mut postcard::Serializer {
-            output: Sink(self.out),
-        });
+        let written = value.serialize(&mut postcard::Serializer { output: Sink(self.out) });
         // The sink takes everything, and no type of this module has a serializer that fails.
         debug_assert!(written.is_ok(), "{written:?}");
     }

@@ -25,17 +25,10 @@ pub(super) fn shorten(envelope: Envelope, plain: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut out = Vec::with_capacity(plain.len());
-    Envelope {
-        flags: envelope.flags | COMPRESSED,
-        ..envelope
-    }
-    .write(&mut out);
+    Envelope { flags: envelope.flags | COMPRESSED, ..envelope }.write(&mut out);
     Writer::new(&mut out).put(&u64::try_from(body.len()).ok()?);
     let start = out.len();
-    out.resize(
-        start.checked_add(block::get_maximum_output_size(body.len()))?,
-        0,
-    );
+    out.resize(start.checked_add(block::get_maximum_output_size(body.len()))?, 0);
     let written = block::compress_into(body, out.get_mut(start..)?).ok()?;
     out.truncate(start.checked_add(written)?);
     (out.len() < plain.len() && body.len() <= max_plain_len(out.len())).then_some(out)
@@ -58,12 +51,8 @@ pub(super) fn expand(
     let mut plain = vec![0; len];
     match block::decompress_into(reader.rest(), &mut plain) {
         Ok(written) if written == len => Ok(plain),
-        Ok(_) => Err(DecodeError::Malformed(
-            "the compressed body is shorter than declared",
-        )),
-        Err(_) => Err(DecodeError::Malformed(
-            "the compressed body is not an lz4 block",
-        )),
+        Ok(_) => Err(DecodeError::Malformed("the compressed body is shorter than declared")),
+        Err(_) => Err(DecodeError::Malformed("the compressed body is not an lz4 block")),
     }
 }
 

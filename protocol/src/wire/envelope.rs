@@ -143,13 +143,7 @@ impl Envelope {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend(MAGIC);
-        out.extend([
-            self.version,
-            self.kind,
-            self.flags,
-            self.min_version,
-            self.max_version,
-        ]);
+        out.extend([self.version, self.kind, self.flags, self.min_version, self.max_version]);
         out.extend(self.cluster_id_hash.to_le_bytes());
         out.extend(self.nonce.to_le_bytes());
         out.extend(self.echo.to_le_bytes());
@@ -167,9 +161,7 @@ impl Envelope {
             });
         }
         if self.range().is_empty() || !self.range().contains(&self.version) {
-            return Err(DecodeError::Malformed(
-                "the version is outside the sender's own range",
-            ));
+            return Err(DecodeError::Malformed("the version is outside the sender's own range"));
         }
         if self.flags & !COMPRESSED != 0 || (unsupported && self.flags != 0) {
             return Err(DecodeError::Malformed("unknown flags in the envelope"));
@@ -215,9 +207,7 @@ pub fn encode_unsupported(cluster_id_hash: u64, echo: u64) -> Vec<u8> {
 
 /// Takes the first `N` bytes.
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], DecodeError> {
-    let (head, tail) = rest
-        .split_first_chunk::<N>()
-        .ok_or(DecodeError::Truncated)?;
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(DecodeError::Truncated)?;
     *rest = tail;
     Ok(*head)
 }

@@ -54,18 +54,11 @@ impl<'a> Frame<'a> {
         let body = if envelope.flags & COMPRESSED != 0 {
             Cow::Owned(compress::expand(body, bytes.len(), limit)?)
         } else if body.len() > limit {
-            return Err(DecodeError::TooLarge {
-                len: body.len(),
-                limit,
-            });
+            return Err(DecodeError::TooLarge { len: body.len(), limit });
         } else {
             Cow::Borrowed(body)
         };
-        Ok(Frame {
-            envelope,
-            kind,
-            body,
-        })
+        Ok(Frame { envelope, kind, body })
     }
 
     /// Decodes the body.

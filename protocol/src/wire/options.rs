@@ -44,9 +44,7 @@ pub struct DecodeLimits {
 impl DecodeLimits {
     /// Limits with this bound on the plain body.
     pub const fn new(max_decompressed_len: usize) -> DecodeLimits {
-        DecodeLimits {
-            max_decompressed_len,
-        }
+        DecodeLimits { max_decompressed_len }
     }
 }
 

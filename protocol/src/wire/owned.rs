@@ -9,10 +9,7 @@ use crate::message::{Body, Header, Message, SenderEntry};
 impl Message<'_> {
     /// A copy that borrows from nothing.
     pub fn into_owned(self) -> Message<'static> {
-        Message {
-            header: header(self.header),
-            body: body(self.body),
-        }
+        Message { header: header(self.header), body: body(self.body) }
     }
 }
 
@@ -51,24 +48,11 @@ fn body(body: Body<'_>) -> Body<'static> {
                 entries: entries(digest.entries),
             },
         },
-        Body::SynAck {
-            part,
-            budget,
-            entries: listed,
-            deltas: sent,
-        } => Body::SynAck {
-            part,
-            budget,
-            entries: entries(listed),
-            deltas: deltas(sent),
-        },
-        Body::Ack { part, deltas: sent } => Body::Ack {
-            part,
-            deltas: deltas(sent),
-        },
-        Body::Push { deltas: sent } => Body::Push {
-            deltas: deltas(sent),
-        },
+        Body::SynAck { part, budget, entries: listed, deltas: sent } => {
+            Body::SynAck { part, budget, entries: entries(listed), deltas: deltas(sent) }
+        }
+        Body::Ack { part, deltas: sent } => Body::Ack { part, deltas: deltas(sent) },
+        Body::Push { deltas: sent } => Body::Push { deltas: deltas(sent) },
         Body::PushAck { max_version } => Body::PushAck { max_version },
         Body::Refused { reason } => Body::Refused { reason },
     }

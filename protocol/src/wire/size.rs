@@ -96,9 +96,7 @@ pub(crate) fn digest_entry(entry: &DigestEntry<'_>) -> usize {
         + varint(age)
         + FLAGS_LEN
         + versions(entry.max_version, entry.last_gc_version)
-        + entry
-            .cursor
-            .map_or(0, |cursor| pair((cursor.position, cursor.gc_version)))
+        + entry.cursor.map_or(0, |cursor| pair((cursor.position, cursor.gc_version)))
         + entry.parked.map_or(0, pair)
 }
 
@@ -156,10 +154,6 @@ fn incarnation(incarnation: &Incarnation) -> usize {
 
 /// A `max_version`, and the watermark beside it where there is one.
 fn versions(max_version: u64, gc: u64) -> usize {
-    let gc_len = if gc == 0 {
-        0
-    } else {
-        zigzag(difference(max_version, gc))
-    };
+    let gc_len = if gc == 0 { 0 } else { zigzag(difference(max_version, gc)) };
     varint(max_version) + gc_len
 }

@@ -308,9 +308,7 @@ impl<O: OpenSocket> Endpoint<O> {
         let trouble = {
             let mut paths = self.shared.paths();
             match reason {
-                UnreachableReason::NetworkUnreachable => {
-                    paths.refused(addr, whole_family, now)
-                }
+                UnreachableReason::NetworkUnreachable => paths.refused(addr, whole_family, now),
                 _ => paths.failed(addr, now),
             }
         };

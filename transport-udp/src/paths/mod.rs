@@ -10,7 +10,6 @@ mod family;
 mod tests;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,8 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 /// Enough for the largest clusters with several addresses each; about 2 MiB when full.
-const REMEMBERED_ADDRS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
-const REMEMBERED_PEERS: NonZeroUsize = NonZeroUsize::new(8_192).unwrap();
+const REMEMBERED_ADDRS: usize = 16_384;
+const REMEMBERED_PEERS: usize = 8_192;
 
 /// An address is quiet after this many messages without an answer ...
 const QUIET_AFTER_SENDS: u32 = 3;
@@ -87,8 +86,9 @@ impl PathTable {
     pub(crate) fn new(locals: Vec<SocketAddr>) -> Self {
         Self {
             locals,
-            addrs: LruCache::new(REMEMBERED_ADDRS),
-            peers: LruCache::new(REMEMBERED_PEERS),
+            // Bounded where something is put in; a bound given here would be allocated at once.
+            addrs: LruCache::unbounded(),
+            peers: LruCache::unbounded(),
             families: Families::default(),
         }
     }
@@ -138,7 +138,12 @@ impl PathTable {
 
     /// The operating system will not send to `addr`; `whole_family` if it does not know the
     /// address family at all.
-    pub(crate) fn refused(&mut self, addr: SocketAddr, whole_family: bool, now: Instant) -> Trouble {
+    pub(crate) fn refused(
+        &mut self,
+        addr: SocketAddr,
+        whole_family: bool,
+        now: Instant,
+    ) -> Trouble {
         self.families.refused(addr, whole_family, now);
         if let Some(state) = self.addrs.get_mut(&addr) {
             state.refused_until = Some(now + RETRY_REFUSED_AFTER);
@@ -233,6 +238,9 @@ impl PathTable {
         peer.waiting_since.get_or_insert(now);
         let current = peer.current;
         self.peers.put(key, peer);
+        if self.peers.len() > REMEMBERED_PEERS {
+            self.peers.pop_lru();
+        }
         usable.contains(&current).then_some(current)
     }
 
@@ -295,6 +303,9 @@ impl PathTable {
             && state.node_id.as_ref() != Some(node_id)
         {
             state.node_id = Some(Arc::clone(node_id));
+        }
+        if self.addrs.len() > REMEMBERED_ADDRS {
+            self.addrs.pop_lru();
         }
     }
 }

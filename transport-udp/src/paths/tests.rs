@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use chitchat_transport::{Destination, ReplyPath};
@@ -202,4 +203,16 @@ fn strangers_do_not_fill_the_table() {
         table.heard(SocketAddr::new(addr(V4).ip(), port), now);
     }
     assert!(table.addrs.is_empty());
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut table = dual_stack();
+    let now = Instant::now();
+    for n in 0..20_000_u32 {
+        let addrs =
+            [1, 2].map(|port| SocketAddr::new(Ipv4Addr::from(n | 0x0a00_0000).into(), port));
+        table.choose(&Destination::node(n.to_string(), addrs), now);
+    }
+    assert_eq!((table.addrs.len(), table.peers.len()), (REMEMBERED_ADDRS, REMEMBERED_PEERS));
 }

@@ -1,5 +1,6 @@
 //! What the suite has to know about a transport.
 
+use std::any::Any;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -38,6 +39,14 @@ pub trait ConformanceFactory: Send + Sync {
         false
     }
 
+    /// An address where nobody listens, with something that keeps anybody else on this host from
+    /// taking it while the check runs: for UDP a socket that is connected to somewhere else, for
+    /// TCP one that is bound and does not listen. By default the suite opens and closes a
+    /// transport, which serves as long as nothing else takes the port.
+    fn dead_addr(&self) -> Option<(SocketAddr, Box<dyn Any + Send>)> {
+        None
+    }
+
     /// An address that swallows everything without an answer, if the test can provide one: for
     /// a stream transport, a listener that never accepts.
     fn black_hole(&self) -> Option<SocketAddr> {
@@ -53,11 +62,7 @@ pub trait ConformanceFactory: Send + Sync {
 
     /// Sends raw bytes, that are not the transport's own format, to a listening transport. False
     /// if there is no way to do so, which skips the check.
-    fn inject_garbage(
-        &self,
-        to: SocketAddr,
-        bytes: &[u8],
-    ) -> impl Future<Output = bool> + Send {
+    fn inject_garbage(&self, to: SocketAddr, bytes: &[u8]) -> impl Future<Output = bool> + Send {
         let _ = (to, bytes);
         async { false }
     }

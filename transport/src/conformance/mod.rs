@@ -36,6 +36,8 @@ mod stage;
 
 use std::fmt::Display;
 
+use crate::addr::AddressFamily;
+
 pub use delivery::{
     answers_by_the_reply_path, delivers_both_ways, hands_out_what_is_ready_without_waiting,
     loses_nothing_when_recv_is_cancelled, works_on_ipv4_and_ipv6,
@@ -78,6 +80,17 @@ impl ConformanceFailure {
     }
 }
 
+/// Why no check of this factory can run on this host, if that is so: the host does not have the
+/// [family](ConformanceFactory::family).
+#[must_use]
+pub fn cannot_run(factory: &impl ConformanceFactory) -> Option<&'static str> {
+    let family = factory.family();
+    factory.listen_addr(family).is_none().then_some(match family {
+        AddressFamily::V4 => "no IPv4 on this host",
+        AddressFamily::V6 => "no IPv6 on this host",
+    })
+}
+
 /// Runs one check in a runtime of its own. Used by
 /// [`conformance_suite!`](crate::conformance_suite).
 ///
@@ -85,10 +98,7 @@ impl ConformanceFailure {
 ///
 /// If the check fails, or no runtime can be had: this is a test.
 #[allow(clippy::panic, clippy::print_stderr, reason = "this is the body of a test")]
-pub fn run_check(
-    name: &str,
-    check: impl Future<Output = Result<Outcome, ConformanceFailure>>,
-) {
+pub fn run_check(name: &str, check: impl Future<Output = Result<Outcome, ConformanceFailure>>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => panic!("cannot start a runtime for {name}: {error}"),
@@ -134,7 +144,10 @@ macro_rules! conformance_suite {
             fn $check() {
                 $crate::conformance::run_check(stringify!($check), async {
                     let factory = ($factory)().await;
-                    $crate::conformance::$check(&factory).await
+                    match $crate::conformance::cannot_run(&factory) {
+                        Some(reason) => Ok($crate::conformance::Outcome::Skipped(reason)),
+                        None => $crate::conformance::$check(&factory).await,
+                    }
                 });
             }
         )+

@@ -21,7 +21,8 @@ pub async fn is_not_blocked_by_a_dead_peer<F: ConformanceFactory>(
 ) -> Result<Outcome, ConformanceFailure> {
     let mut stage = Stage::new(factory);
     let (from, mut live) = (stage.open("node-1").await?, stage.open("node-2").await?);
-    let dead = Destination::node("node-3", [stage.dead_addr("node-3").await?]);
+    let (dead, _keep) = stage.dead_addr("node-3").await?;
+    let dead = Destination::node("node-3", [dead]);
     let black_hole = factory.black_hole().map(|addr| Destination::node("node-4", [addr]));
     let live_destination = live.destination();
     for salt in 0..10 {
@@ -83,7 +84,7 @@ pub async fn reports_an_unreachable_peer<F: ConformanceFactory>(
     }
     let stage = Stage::new(factory);
     let mut from = stage.open("node-1").await?;
-    let dead = stage.dead_addr("node-2").await?;
+    let (dead, _keep) = stage.dead_addr("node-2").await?;
     let destination = Destination::node("node-2", [dead]);
     while Instant::now() < stage.deadline {
         stage.send_off_thread(&from, &destination, &pattern(50, 1)).await?;

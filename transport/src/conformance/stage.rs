@@ -1,5 +1,6 @@
 //! What the checks have in common: opening nodes, and getting a message through.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,12 +85,18 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
         Ok(Node { id, sender: Arc::new(sender), receiver })
     }
 
-    /// An address where somebody listened a moment ago.
-    pub(super) async fn dead_addr(&self, id: &str) -> Result<SocketAddr, ConformanceFailure> {
+    /// An address where nobody listens, as long as the second value is kept.
+    pub(super) async fn dead_addr(
+        &self,
+        id: &str,
+    ) -> Result<(SocketAddr, Option<Box<dyn Any + Send>>), ConformanceFailure> {
+        if let Some((addr, keep)) = self.factory.dead_addr() {
+            return Ok((addr, Some(keep)));
+        }
         let node = self.open(id).await?;
         let addr = node.addr()?;
         node.sender.close().await;
-        Ok(addr)
+        Ok((addr, None))
     }
 
     /// Notes that a message was sent, and so may arrive.
@@ -198,7 +205,7 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
         Ok(())
     }
 
-    /// The address family that the host does not have, if the check needs both.
+    /// Where to listen for IPv4 and for IPv6, if at all.
     pub(super) fn listen_addrs(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         let of = |family| self.factory.listen_addr(family);
         (of(AddressFamily::V4), of(AddressFamily::V6))

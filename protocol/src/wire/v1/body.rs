@@ -32,12 +32,7 @@ pub(super) fn encode(body: &message::Body<'_>, unit: AgeUnit, writer: &mut Write
             writer.put(budget);
             digest::encode(digest, unit, writer);
         }
-        message::Body::SynAck {
-            part,
-            budget,
-            entries,
-            deltas,
-        } => {
+        message::Body::SynAck { part, budget, entries, deltas } => {
             writer.put(&TrainPart::from(*part));
             writer.put(budget);
             digest::encode_entries(entries, unit, writer);
@@ -64,10 +59,9 @@ pub(super) fn decode<'a>(
     // The fields of a struct expression are evaluated in the order in which they are written.
     Ok(match kind {
         Kind::Unsupported => return Err(DecodeError::UnknownKind(kind as u8)),
-        Kind::Syn => message::Body::Syn {
-            budget: reader.take()?,
-            digest: digest::decode(unit, reader)?,
-        },
+        Kind::Syn => {
+            message::Body::Syn { budget: reader.take()?, digest: digest::decode(unit, reader)? }
+        }
         Kind::SynAck => message::Body::SynAck {
             part: reader.take::<TrainPart>()?.decode()?,
             budget: reader.take()?,
@@ -78,12 +72,8 @@ pub(super) fn decode<'a>(
             part: reader.take::<TrainPart>()?.decode()?,
             deltas: delta::decode_list(unit, reader)?,
         },
-        Kind::Push => message::Body::Push {
-            deltas: delta::decode_list(unit, reader)?,
-        },
-        Kind::PushAck => message::Body::PushAck {
-            max_version: bounded(reader.take()?)?,
-        },
+        Kind::Push => message::Body::Push { deltas: delta::decode_list(unit, reader)? },
+        Kind::PushAck => message::Body::PushAck { max_version: bounded(reader.take()?)? },
         Kind::Refused => message::Body::Refused {
             reason: match reader.take()? {
                 Reason::GenerationFromTheFuture => Refusal::GenerationFromTheFuture,
@@ -95,10 +85,7 @@ pub(super) fn decode<'a>(
 
 impl From<message::TrainPart> for TrainPart {
     fn from(part: message::TrainPart) -> Self {
-        TrainPart {
-            index: part.index,
-            flags: flags(&[(LAST, part.last), (MORE, part.more)]),
-        }
+        TrainPart { index: part.index, flags: flags(&[(LAST, part.last), (MORE, part.more)]) }
     }
 }
 

@@ -88,19 +88,13 @@ fn encode(delta: &delta::NodeDelta<'_>, unit: AgeUnit, writer: &mut Writer<'_>) 
         to_difference: delta.to.wrapping_sub(delta.from),
         source_difference: delta.source.wrapping_sub(delta.to),
         horizon_difference: delta.horizon.wrapping_sub(delta.source),
-        flags: flags(&[
-            (PRUNE, delta.prune.is_some()),
-            (GC, delta.last_gc_version != 0),
-        ]),
+        flags: flags(&[(PRUNE, delta.prune.is_some()), (GC, delta.last_gc_version != 0)]),
     });
     if delta.last_gc_version != 0 {
         writer.put(&delta.horizon.wrapping_sub(delta.last_gc_version));
     }
     if let Some(prune) = &delta.prune {
-        writer.put(&Prune {
-            from: prune.from,
-            to_difference: prune.to.wrapping_sub(prune.from),
-        });
+        writer.put(&Prune { from: prune.from, to_difference: prune.to.wrapping_sub(prune.from) });
         writer.put_len(prune.versions.len());
         let mut previous = prune.from;
         for version in &prune.versions {
@@ -133,11 +127,7 @@ fn decode<'a>(unit: AgeUnit, reader: &mut Reader<'a>) -> Result<delta::NodeDelta
     } else {
         0
     };
-    let prune = if wire.flags & PRUNE != 0 {
-        Some(decode_prune(reader)?)
-    } else {
-        None
-    };
+    let prune = if wire.flags & PRUNE != 0 { Some(decode_prune(reader)?) } else { None };
     let mut previous = from;
     let entries = reader.list(MIN_ENTRY_LEN, |reader| {
         let entry = decode_entry(previous, reader)?;
@@ -177,11 +167,7 @@ fn decode_entry<'a>(previous: u64, reader: &mut Reader<'a>) -> Result<DeltaEntry
         return Err(DecodeError::Malformed("an empty key"));
     }
     let version = strictly_above(previous, wire.difference)?;
-    Ok(DeltaEntry {
-        key: Cow::Borrowed(wire.key),
-        version,
-        op: wire.op.into(),
-    })
+    Ok(DeltaEntry { key: Cow::Borrowed(wire.key), version, op: wire.op.into() })
 }
 
 impl<'a> From<&'a DeltaOp<'_>> for Op<'a> {
@@ -189,13 +175,7 @@ impl<'a> From<&'a DeltaOp<'_>> for Op<'a> {
         match op {
             DeltaOp::Delete => Op::Delete,
             DeltaOp::Set { value, ttl: None } => Op::Set { value },
-            DeltaOp::Set {
-                value,
-                ttl: Some(ttl),
-            } => Op::SetFor {
-                value,
-                ms: ttl_ms(*ttl),
-            },
+            DeltaOp::Set { value, ttl: Some(ttl) } => Op::SetFor { value, ms: ttl_ms(*ttl) },
         }
     }
 }
@@ -204,14 +184,10 @@ impl<'a> From<Op<'a>> for DeltaOp<'a> {
     fn from(op: Op<'a>) -> Self {
         match op {
             Op::Delete => DeltaOp::Delete,
-            Op::Set { value } => DeltaOp::Set {
-                value: Cow::Borrowed(value),
-                ttl: None,
-            },
-            Op::SetFor { value, ms } => DeltaOp::Set {
-                value: Cow::Borrowed(value),
-                ttl: Some(Duration::from_millis(ms)),
-            },
+            Op::Set { value } => DeltaOp::Set { value: Cow::Borrowed(value), ttl: None },
+            Op::SetFor { value, ms } => {
+                DeltaOp::Set { value: Cow::Borrowed(value), ttl: Some(Duration::from_millis(ms)) }
+            }
         }
     }
 }

@@ -54,10 +54,7 @@ struct Range<'a> {
 }
 
 pub(super) fn encode(digest: &digest::Digest<'_>, unit: AgeUnit, writer: &mut Writer<'_>) {
-    writer.put(&Range {
-        start: &digest.start,
-        end: digest.end.as_deref(),
-    });
+    writer.put(&Range { start: &digest.start, end: digest.end.as_deref() });
     encode_entries(&digest.entries, unit, writer);
 }
 
@@ -81,11 +78,7 @@ pub(super) fn decode<'a>(
     if below || end.is_some_and(above) {
         return Err(DecodeError::Malformed("a digest entry outside the range"));
     }
-    Ok(digest::Digest {
-        start: Cow::Borrowed(start),
-        end: end.map(Cow::Borrowed),
-        entries,
-    })
+    Ok(digest::Digest { start: Cow::Borrowed(start), end: end.map(Cow::Borrowed), entries })
 }
 
 pub(super) fn encode_entries(
@@ -135,10 +128,7 @@ fn encode_entry(entry: &digest::DigestEntry<'_>, unit: AgeUnit, writer: &mut Wri
         writer.put(&difference(entry.max_version, entry.last_gc_version));
     }
     if let Some(cursor) = entry.cursor {
-        writer.put(&Cursor {
-            position: cursor.position,
-            gc_version: cursor.gc_version,
-        });
+        writer.put(&Cursor { position: cursor.position, gc_version: cursor.gc_version });
     }
     if let Some((from, to)) = entry.parked {
         writer.put(&Parked { from, to });
@@ -152,21 +142,12 @@ fn decode_entry<'a>(
 ) -> Result<digest::DigestEntry<'a>, DecodeError> {
     known_flags(wire.flags, FROZEN | CURSOR | PARKED | GC)?;
     let max_version = bounded(wire.max_version)?;
-    let last_gc_version = if wire.flags & GC != 0 {
-        relative(max_version, reader.take()?)?
-    } else {
-        0
-    };
-    let cursor = if wire.flags & CURSOR != 0 {
-        Some(reader.take::<Cursor>()?.decode()?)
-    } else {
-        None
-    };
-    let parked = if wire.flags & PARKED != 0 {
-        Some(reader.take::<Parked>()?.decode()?)
-    } else {
-        None
-    };
+    let last_gc_version =
+        if wire.flags & GC != 0 { relative(max_version, reader.take()?)? } else { 0 };
+    let cursor =
+        if wire.flags & CURSOR != 0 { Some(reader.take::<Cursor>()?.decode()?) } else { None };
+    let parked =
+        if wire.flags & PARKED != 0 { Some(reader.take::<Parked>()?.decode()?) } else { None };
     Ok(digest::DigestEntry {
         node_id: Cow::Borrowed(node_id(wire.node_id)?),
         incarnation: wire.incarnation.decode()?,
@@ -182,10 +163,7 @@ fn decode_entry<'a>(
 
 impl Cursor {
     fn decode(self) -> Result<PruneCursor, DecodeError> {
-        Ok(PruneCursor {
-            position: bounded(self.position)?,
-            gc_version: bounded(self.gc_version)?,
-        })
+        Ok(PruneCursor { position: bounded(self.position)?, gc_version: bounded(self.gc_version)? })
     }
 }
 

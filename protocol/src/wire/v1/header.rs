@@ -86,11 +86,8 @@ pub(super) fn decode<'a>(
     let gossip_interval = interval(wire.gossip_interval_ms)?;
     let unit = AgeUnit::new(wire.gossip_interval_ms);
     let max_version = bounded(wire.max_version)?;
-    let last_gc_version = if wire.flags & GC != 0 {
-        relative(max_version, reader.take()?)?
-    } else {
-        0
-    };
+    let last_gc_version =
+        if wire.flags & GC != 0 { relative(max_version, reader.take()?)? } else { 0 };
     let sender = SenderEntry {
         node_id: Cow::Borrowed(node_id(wire.node_id)?),
         incarnation: wire.incarnation.decode()?,
@@ -99,11 +96,8 @@ pub(super) fn decode<'a>(
         max_version,
         last_gc_version,
     };
-    let observed = if wire.flags & OBSERVED != 0 {
-        Some(reader.take::<SocketAddr>()?)
-    } else {
-        None
-    };
+    let observed =
+        if wire.flags & OBSERVED != 0 { Some(reader.take::<SocketAddr>()?) } else { None };
     let about_you = if wire.flags & ABOUT_YOU != 0 {
         Some(reader.take::<Report>()?.decode(unit)?)
     } else {

@@ -32,9 +32,7 @@ pub(super) fn decode<'a>(
     plain: &'a [u8],
 ) -> Result<Message<'a>, DecodeError> {
     if kind == Kind::Unsupported {
-        return Err(DecodeError::Malformed(
-            "an unsupported answer carries no message",
-        ));
+        return Err(DecodeError::Malformed("an unsupported answer carries no message"));
     }
     let mut reader = Reader::new(plain);
     let (header, unit) = header::decode(envelope, &mut reader)?;

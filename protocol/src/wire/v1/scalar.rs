@@ -1,5 +1,7 @@
 //! Incarnations, ages and times.
 
+use std::num::{NonZeroU64, NonZeroU128};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,10 +11,10 @@ use crate::id;
 use crate::wire::codec::bounded;
 
 /// Shortest and longest gossip interval, in milliseconds.
-const INTERVAL_RANGE: std::ops::RangeInclusive<u32> = 1..=3_600_000;
+const INTERVAL_RANGE: RangeInclusive<u32> = 1..=3_600_000;
 
-/// Nanoseconds in a tenth of a millisecond.
-const NANOS_PER_TENTH_MS: u128 = 100_000;
+/// Nanoseconds in a microsecond.
+const NANOS_PER_MICRO: NonZeroU128 = NonZeroU128::new(1_000).unwrap();
 
 /// Microseconds in a tenth of a millisecond.
 const MICROS_PER_TENTH_MS: u64 = 100;
@@ -27,20 +29,14 @@ pub(super) struct Incarnation {
 
 impl From<id::Incarnation> for Incarnation {
     fn from(incarnation: id::Incarnation) -> Self {
-        Incarnation {
-            generation: incarnation.generation_id,
-            boot: incarnation.boot.to_le_bytes(),
-        }
+        Incarnation { generation: incarnation.generation_id, boot: incarnation.boot.to_le_bytes() }
     }
 }
 
 impl Incarnation {
     pub(super) fn decode(self) -> Result<id::Incarnation, DecodeError> {
         let generation_id = bounded(self.generation)?;
-        Ok(id::Incarnation {
-            generation_id,
-            boot: u64::from_le_bytes(self.boot),
-        })
+        Ok(id::Incarnation { generation_id, boot: u64::from_le_bytes(self.boot) })
     }
 }
 
@@ -55,9 +51,7 @@ pub(super) fn interval(ms: u32) -> Result<Duration, DecodeError> {
     if INTERVAL_RANGE.contains(&ms) {
         Ok(Duration::from_millis(u64::from(ms)))
     } else {
-        Err(DecodeError::Malformed(
-            "a gossip interval below 1 ms or above 1 h",
-        ))
+        Err(DecodeError::Malformed("a gossip interval below 1 ms or above 1 h"))
     }
 }
 
@@ -65,29 +59,31 @@ pub(super) fn interval(ms: u32) -> Result<Duration, DecodeError> {
 /// silence, and an age that matters takes one byte.
 #[derive(Clone, Copy)]
 pub(in crate::wire) struct AgeUnit {
-    interval_ms: u32,
+    micros: NonZeroU64,
 }
 
 impl AgeUnit {
     pub(in crate::wire) fn new(interval_ms: u32) -> AgeUnit {
-        AgeUnit { interval_ms }
+        let micros = u64::from(interval_ms).saturating_mul(MICROS_PER_TENTH_MS);
+        AgeUnit { micros: NonZeroU64::new(micros).unwrap_or(NonZeroU64::MIN) }
+    }
+
+    /// The greatest age: as many whole units as fit 2^64 microseconds. Encoding and decoding both
+    /// stop there, so that an age is rounded once and not again by each node that passes it on.
+    fn most(self) -> u64 {
+        // One below the maximum, for `encode_known`.
+        (u64::MAX / self.micros).min(u64::MAX - 1)
     }
 
     /// An age as the message has it.
     pub(in crate::wire) fn encode(self, age: Duration) -> u64 {
-        let unit = u128::from(self.interval_ms).saturating_mul(NANOS_PER_TENTH_MS);
-        let rounded = age
-            .as_nanos()
-            .saturating_add(unit / 2)
-            .checked_div(unit)
-            .unwrap_or(0);
-        // One below the maximum, for `encode_known`.
-        u64::try_from(rounded).unwrap_or(u64::MAX).min(u64::MAX - 1)
+        let unit = NonZeroU128::from(self.micros).saturating_mul(NANOS_PER_MICRO);
+        let rounded = age.as_nanos().saturating_add(unit.get() / 2) / unit;
+        u64::try_from(rounded).unwrap_or(u64::MAX).min(self.most())
     }
 
     pub(super) fn decode(self, tenths: u64) -> Duration {
-        let micros = u64::from(self.interval_ms).saturating_mul(MICROS_PER_TENTH_MS);
-        Duration::from_micros(tenths.saturating_mul(micros))
+        Duration::from_micros(tenths.min(self.most()).saturating_mul(self.micros.get()))
     }
 
     /// An age that may be unknown.
