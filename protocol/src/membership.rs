@@ -34,8 +34,9 @@ pub(crate) struct Member {
     pub(crate) frozen_until: Option<Timestamp>,
     /// Who named the node first, until somebody else has named it too.
     pub(crate) introducer: Option<NodeId>,
-    /// Deltas that start above what the replica has.
-    pub(crate) parked: Vec<NodeDelta<'static>>,
+    /// Deltas that start above what the replica has, by where they start.
+    parked: BTreeMap<u64, NodeDelta<'static>>,
+    parked_bytes: usize,
 }
 
 impl Member {
@@ -52,7 +53,8 @@ impl Member {
             initial: None,
             frozen_until: None,
             introducer: None,
-            parked: Vec::new(),
+            parked: BTreeMap::new(),
+            parked_bytes: 0,
         }
     }
 
@@ -88,19 +90,57 @@ impl Member {
     }
 
     /// Bytes that are kept aside.
+    pub(crate) fn parked_bytes(&self) -> usize {
+        self.parked_bytes
+    }
+
+    /// Number of deltas that are kept aside.
     pub(crate) fn parked_len(&self) -> usize {
-        self.parked.iter().map(NodeDelta::payload_len).sum()
+        self.parked.len()
+    }
+
+    /// Whether what is kept aside has all of this delta.
+    pub(crate) fn has_parked(&self, delta: &NodeDelta<'_>) -> bool {
+        let before = self.parked.range(..=delta.from).next_back();
+        before.is_some_and(|(_, parked)| parked.to >= delta.to)
+    }
+
+    /// Keeps a delta aside.
+    pub(crate) fn park(&mut self, delta: NodeDelta<'static>) {
+        self.parked_bytes += delta.payload_len();
+        if let Some(old) = self.parked.insert(delta.from, delta) {
+            self.parked_bytes -= old.payload_len();
+        }
+    }
+
+    /// Takes out a delta that begins within what the replica has.
+    pub(crate) fn unpark(&mut self) -> Option<NodeDelta<'static>> {
+        let (from, _) = self.parked.first_key_value()?;
+        if *from > self.replica.versions().max_version {
+            return None;
+        }
+        let (_, delta) = self.parked.pop_first()?;
+        self.parked_bytes -= delta.payload_len();
+        Some(delta)
+    }
+
+    /// Drops what is kept aside.
+    pub(crate) fn clear_parked(&mut self) {
+        self.parked.clear();
+        self.parked_bytes = 0;
     }
 
     /// The first run of versions that is kept aside, for the digest.
     pub(crate) fn parked_range(&self) -> Option<(u64, u64)> {
-        let first = self.parked.iter().min_by_key(|delta| delta.from)?;
-        let (from, mut to) = (first.from, first.to);
-        // Parts are few, and mostly in order.
-        while let Some(next) = self.parked.iter().find(|delta| delta.from <= to && delta.to > to) {
-            to = next.to;
+        let mut run: Option<(u64, u64)> = None;
+        for delta in self.parked.values() {
+            match &mut run {
+                None => run = Some((delta.from, delta.to)),
+                Some((_, to)) if delta.from <= *to => *to = delta.to.max(*to),
+                Some(_) => break,
+            }
         }
-        (from < to).then_some((from, to))
+        run.filter(|(from, to)| from < to)
     }
 }
 
@@ -207,7 +247,7 @@ impl Members {
 
     fn forget(&mut self, old: &Member) {
         self.live -= usize::from(old.is_live());
-        self.adjust_parked(old.parked_len(), 0);
+        self.adjust_parked(old.parked_bytes(), 0);
         if let Some(introducer) = &old.introducer {
             self.confirm_introduced(introducer.clone());
         }

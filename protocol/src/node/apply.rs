@@ -117,8 +117,8 @@ impl Node {
         };
         let news = member.frozen_until.is_none();
         member.frozen_until = Some(until);
-        let before = member.parked_len();
-        member.parked.clear();
+        let before = member.parked_bytes();
+        member.clear_parked();
         self.members.adjust_parked(before, 0);
         if news {
             let id = self.member_id(node_id);
@@ -157,16 +157,17 @@ impl Node {
         let Some(member) = self.members.get_mut(&delta.node_id) else {
             return false;
         };
-        let covered = member.parked.iter().any(|it| it.from <= delta.from && it.to >= delta.to);
-        if covered {
+        if member.has_parked(delta) {
             return false;
         }
-        if len > room || member.parked.len() >= MAX_PARKED_PER_NODE {
+        if len > room || member.parked_len() >= MAX_PARKED_PER_NODE {
             self.counters.deltas_park_full += 1;
             return false;
         }
-        member.parked.push(delta.clone().into_owned());
-        self.members.adjust_parked(0, len);
+        let before = member.parked_bytes();
+        member.park(delta.clone().into_owned());
+        let after = member.parked_bytes();
+        self.members.adjust_parked(before, after);
         self.counters.deltas_parked += 1;
         true
     }
@@ -176,22 +177,14 @@ impl Node {
         let Some(member) = self.members.get_mut(node_id) else {
             return;
         };
-        if member.parked.is_empty() {
-            return;
-        }
-        let before = member.parked_len();
-        loop {
-            let m = member.replica.versions().max_version;
-            let Some(index) = member.parked.iter().position(|delta| delta.from <= m) else {
-                break;
-            };
-            let delta = member.parked.swap_remove(index);
+        let before = member.parked_bytes();
+        while let Some(delta) = member.unpark() {
             if let Ok(outcome) = member.replica.apply(&delta, self.now) {
                 self.counters.deltas_applied += 1;
                 self.counters.entries_pruned += outcome.doomed as u64;
             }
         }
-        let after = member.parked_len();
+        let after = member.parked_bytes();
         self.members.adjust_parked(before, after);
     }
 

@@ -20,6 +20,10 @@ const MAX_ATTEMPTS: u8 = 3;
 /// Waiting less than this for the rest of a train would ask again for what is only delayed by
 /// scheduling.
 const LEAST_PATIENCE: Duration = Duration::from_millis(20);
+/// The same, once the last part has come: what is missing then was overtaken, or is lost.
+const LEAST_GAP_PATIENCE: Duration = Duration::from_millis(5);
+/// The round-trip time that is assumed before the first answer.
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// Why an exchange was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +82,8 @@ pub(crate) struct Exchanges {
     pending: BTreeMap<u64, Pending>,
     window: usize,
     max_window: usize,
-    /// Smoothed time from question to answer.
-    round_trip: Duration,
+    /// Smoothed time from question to answer, once there was one.
+    round_trip: Option<Duration>,
     /// The peer that serves our backlog. Everybody else is granted one message meanwhile, so that
     /// the same bytes do not come twice.
     serving: Option<NodeId>,
@@ -91,7 +95,7 @@ impl Exchanges {
             pending: BTreeMap::new(),
             window: FIRST_WINDOW.min(max_window),
             max_window,
-            round_trip: Duration::from_millis(100),
+            round_trip: None,
             serving: None,
         }
     }
@@ -150,7 +154,7 @@ impl Exchanges {
         pending.answered_by = Some(peer);
         if pending.parts.is_empty() {
             let sample = now.since(pending.started);
-            self.round_trip = (self.round_trip * 7 + sample) / 8;
+            self.round_trip = Some(self.round_trip.map_or(sample, |it| (it * 7 + sample) / 8));
         }
         pending.last_activity = now;
         pending.progressed |= progressed;
@@ -161,7 +165,8 @@ impl Exchanges {
         if part.last {
             pending.last_index = Some(part.index);
         }
-        if pending.last_index.is_none() || pending.finished {
+        // With parts missing there is a chance that they were only overtaken: see `due`.
+        if !pending.is_complete() || pending.finished {
             return Next::Wait;
         }
         self.conclude(nonce)
@@ -173,9 +178,7 @@ impl Exchanges {
             return Next::Done;
         };
         pending.finished = true;
-        let complete = pending
-            .last_index
-            .is_some_and(|last| u64::from(last) + 1 == pending.parts.len() as u64);
+        let complete = pending.is_complete();
         if !complete {
             self.window = (self.window / 2).max(LEAST_WINDOW.min(self.max_window));
         } else if pending.more {
@@ -201,8 +204,12 @@ impl Exchanges {
         }
     }
 
+    fn round_trip(&self) -> Duration {
+        self.round_trip.unwrap_or(FIRST_ROUND_TRIP)
+    }
+
     fn patience(&self) -> Duration {
-        (self.round_trip * 2).max(LEAST_PATIENCE)
+        (self.round_trip() * 2).max(LEAST_PATIENCE)
     }
 
     /// When a pending exchange next wants a look.
@@ -212,6 +219,9 @@ impl Exchanges {
         }
         let stalled = pending.last_activity + self.patience();
         match pending.purpose {
+            _ if pending.last_index.is_some() => {
+                pending.last_activity + self.round_trip().max(LEAST_GAP_PATIENCE)
+            }
             _ if !pending.parts.is_empty() => stalled,
             Purpose::Pull { .. } => stalled + self.patience(),
             Purpose::Round => pending.last_activity + lifetime,
@@ -269,6 +279,11 @@ impl Exchanges {
 }
 
 impl Pending {
+    /// Whether all parts of the train have come.
+    fn is_complete(&self) -> bool {
+        self.last_index.is_some_and(|last| u64::from(last) + 1 == self.parts.len() as u64)
+    }
+
     pub(crate) fn new(
         target: Target,
         purpose: Purpose,

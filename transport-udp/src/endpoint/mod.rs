@@ -1,7 +1,9 @@
 //! The task that owns one socket. It reads, sends what is queued, and survives every error.
 
 mod health;
-#[cfg(test)]
+#[cfg(all(test, unix))]
+mod log_tests;
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::net::SocketAddr;
@@ -206,7 +208,8 @@ impl<O: OpenSocket> Endpoint<O> {
                         Class::Interrupted => self.shared.counters.failure(failure.name),
                         _ => {
                             self.shared.failure(&failure);
-                            tracing::trace!(local = %self.local, ?failure, "udp: cannot receive");
+                            let class = &failure.class;
+                            tracing::trace!(local = %self.local, ?class, "udp: cannot receive");
                             self.learn_late_errors(socket, now);
                             self.receiving.failed(weight(&failure.class), now);
                             if !self.receiving.may_go(now) {
@@ -326,8 +329,9 @@ impl<O: OpenSocket> Endpoint<O> {
             let Some(late) = socket.try_late_error() else { return };
             let failure = classify(&late.error);
             self.shared.failure(&failure);
-            tracing::trace!(local = %self.local, to = %late.addr, ?failure, "udp: icmp error");
-            let reason = match failure.class {
+            let class = failure.class;
+            tracing::trace!(local = %self.local, to = %late.addr, ?class, "udp: icmp error");
+            let reason = match class {
                 Class::Peer(reason) => reason,
                 Class::Route => UnreachableReason::NetworkUnreachable,
                 _ => continue,

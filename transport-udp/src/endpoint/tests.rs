@@ -19,9 +19,9 @@ const GUARD: Duration = Duration::from_secs(60);
 
 /// Errors to come, the next one first.
 #[derive(Debug, Default)]
-struct Faults {
-    send: Mutex<VecDeque<i32>>,
-    recv: Mutex<VecDeque<i32>>,
+pub(super) struct Faults {
+    pub(super) send: Mutex<VecDeque<i32>>,
+    pub(super) recv: Mutex<VecDeque<i32>>,
     open: Mutex<VecDeque<i32>>,
     opened: Mutex<Vec<SocketAddr>>,
 }
@@ -71,24 +71,24 @@ impl Datagrams for FaultySocket {
     }
 }
 
-type Node = (PlainUdpSender, PlainUdpReceiver);
+pub(super) type Node = (PlainUdpSender, PlainUdpReceiver);
 
 fn options() -> OpenOptions {
     OpenOptions::new("c", "n", vec!["127.0.0.1:0".parse().unwrap()])
 }
 
-fn faulty() -> (Node, Arc<Faults>) {
+pub(super) fn faulty() -> (Node, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let opener = FaultySockets(Arc::clone(&faults));
     (PlainUdpTransport::new().open_with(opener, &options()).unwrap(), faults)
 }
 
-async fn sound() -> Node {
+pub(super) async fn sound() -> Node {
     PlainUdpTransport::new().open(options()).await.unwrap()
 }
 
 /// Sends until it arrives, as gossip does.
-async fn flows(from: &PlainUdpSender, to: &mut Node, content: &'static str) {
+pub(super) async fn flows(from: &PlainUdpSender, to: &mut Node, content: &'static str) {
     let destination = Destination::node("peer", to.0.local_addrs());
     let arrives = async {
         loop {

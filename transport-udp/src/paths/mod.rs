@@ -96,7 +96,10 @@ impl PathTable {
     /// Where to send a message that is sent now. `None` if no address can be used.
     pub(crate) fn choose(&mut self, to: &Destination, now: Instant) -> Option<Path> {
         if let Some(path) = self.way_back(to) {
-            self.note_sent(path.addr, to);
+            // A bare answer goes to whoever asked, with whatever source address: not remembered.
+            if !to.addrs().is_empty() {
+                self.note_sent(path.addr, to);
+            }
             return Some(path);
         }
         let mut usable: Vec<SocketAddr> = to

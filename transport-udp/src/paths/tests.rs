@@ -200,7 +200,9 @@ fn strangers_do_not_fill_the_table() {
     let mut table = dual_stack();
     let now = Instant::now();
     for port in 1..=1_000 {
-        table.heard(SocketAddr::new(addr(V4).ip(), port), now);
+        let stranger = SocketAddr::new(addr(V4).ip(), port);
+        table.heard(stranger, now);
+        assert!(table.choose(&Destination::reply(ReplyPath::new(stranger, 0)), now).is_some());
     }
     assert!(table.addrs.is_empty());
 }
