@@ -207,16 +207,14 @@ fn diff_node(events: &mut Vec<Event>, old: &Arc<NodeState>, new: &Arc<NodeState>
         let was_readable = before.is_some_and(|entry| entry.is_readable());
         let before_version = before.map(|entry| entry.version());
         match after.and_then(|entry| entry.value_arc().map(|value| (value, entry.version()))) {
-            Some((value, version)) => {
-                if !was_readable || before_version != Some(version) {
-                    let (id, key, value) = (id.clone(), key.clone(), value.clone());
-                    events.push(Event::KeySet { id, key, value, version });
-                }
+            Some((value, version)) if !was_readable || before_version != Some(version) => {
+                let (id, key, value) = (id.clone(), key.clone(), value.clone());
+                events.push(Event::KeySet { id, key, value, version });
             }
             None if was_readable => {
                 events.push(Event::KeyDeleted { id: id.clone(), key: key.clone() });
             }
-            None => {}
+            _ => {}
         }
     }
     if old.advertise_addrs() != new.advertise_addrs() {

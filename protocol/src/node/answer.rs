@@ -320,7 +320,7 @@ impl Node {
         bodies.push((last_group, deltas.next().unwrap_or_default()));
         bodies.extend(deltas.map(|deltas| (Vec::new(), deltas)));
         let count = bodies.len();
-        let own_budget = self.exchanges.budget(Some(peer), preferred) as u64;
+        let own_budget = self.exchanges.budget(Some(peer), preferred, self.now) as u64;
         let encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
             let part = part(index, count, train.more);
             let body = Body::SynAck { part, budget: own_budget, entries, deltas };

@@ -84,9 +84,9 @@ pub(crate) struct Exchanges {
     max_window: usize,
     /// Smoothed time from question to answer, once there was one.
     round_trip: Option<Duration>,
-    /// The peer that serves our backlog. Everybody else is granted one message meanwhile, so that
-    /// the same bytes do not come twice.
-    serving: Option<NodeId>,
+    /// The peer that serves our backlog, and until when it counts as doing so. Everybody else is
+    /// granted one message meanwhile, so that the same bytes do not come twice.
+    serving: Option<(NodeId, Timestamp)>,
 }
 
 impl Exchanges {
@@ -101,11 +101,16 @@ impl Exchanges {
     }
 
     /// How many bytes of deltas to ask of a peer.
-    pub(crate) fn budget(&self, peer: Option<&str>, one_message: usize) -> usize {
-        match &self.serving {
+    pub(crate) fn budget(&self, peer: Option<&str>, one_message: usize, now: Timestamp) -> usize {
+        match self.serving(now) {
             Some(serving) if peer != Some(serving) => one_message,
             _ => self.window,
         }
+    }
+
+    fn serving(&self, now: Timestamp) -> Option<&str> {
+        let (peer, until) = self.serving.as_ref()?;
+        (now <= *until).then_some(&**peer)
     }
 
     pub(crate) fn open(&mut self, nonce: u64, pending: Pending, limit: usize) {
@@ -188,18 +193,18 @@ impl Exchanges {
     }
 
     /// Whether this peer may serve our backlog: it does already, or nobody does.
-    pub(crate) fn begin_serving(&mut self, peer: &str) -> bool {
-        match &self.serving {
-            Some(serving) => **serving == *peer,
-            None => {
-                self.serving = Some(NodeId::from(peer));
-                true
-            }
+    pub(crate) fn begin_serving(&mut self, peer: &NodeId, now: Timestamp) -> bool {
+        let free = self.serving(now).is_none_or(|serving| *serving == **peer);
+        if free {
+            // Renewed with every pull; the repetitions of one pull fit into it.
+            let until = now + self.patience() * 2 * u32::from(MAX_ATTEMPTS + 2);
+            self.serving = Some((peer.clone(), until));
         }
+        free
     }
 
     pub(crate) fn end_serving(&mut self, peer: &str) {
-        if self.serving.as_deref() == Some(peer) {
+        if self.serving.as_ref().is_some_and(|(serving, _)| **serving == *peer) {
             self.serving = None;
         }
     }
@@ -257,10 +262,12 @@ impl Exchanges {
                 self.pending.remove(&nonce);
             } else if !pending.parts.is_empty() {
                 // The last part is lost, or late.
-                if self.conclude(nonce) == Next::Continue
-                    && let Some(pending) = self.pending.get(&nonce)
-                {
-                    again.push((pending.clone(), false));
+                let next = self.conclude(nonce);
+                let Some(pending) = self.pending.get(&nonce).cloned() else { continue };
+                if next == Next::Continue {
+                    again.push((pending, false));
+                } else if let Some(peer) = pending.answered_by {
+                    self.end_serving(&peer.node_id);
                 }
             } else if let Some(pending) = self.pending.remove(&nonce)
                 && let Purpose::Pull { attempt } = pending.purpose

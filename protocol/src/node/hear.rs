@@ -46,6 +46,7 @@ impl Node {
     pub(super) fn hear_sender(&mut self, origin: &Origin, header: &Header<'_>) -> Heard {
         if let Some(silence) = self.health.heard(self.now) {
             self.notify(Notice::HearingAgain { silence });
+            self.timers.lower(Timer::Liveness, self.now);
         }
         let sender = &header.sender;
         if *sender.node_id == *self.config.node_id {

@@ -111,7 +111,7 @@ impl Node {
     ) {
         let peer = target.node_id.as_deref();
         let one_message = self.link.preferred_message_len;
-        let budget = self.exchanges.budget(peer, one_message);
+        let budget = self.exchanges.budget(peer, one_message, self.now);
         let parts = self.encode_syns(start, end, token, budget);
         for (nonce, start, end, bytes) in parts {
             let pending = Pending::new(target.clone(), purpose, start, end, self.now);
@@ -222,7 +222,7 @@ impl Node {
 
     /// Fetches more from a peer, unless another peer serves already.
     pub(super) fn pull(&mut self, peer: Peer, start: &str, end: Option<&str>) {
-        if !self.exchanges.begin_serving(&peer.node_id) {
+        if !self.exchanges.begin_serving(&peer.node_id, self.now) {
             return;
         }
         self.counters.pulls += 1;

@@ -63,8 +63,7 @@ impl Entries {
         from: u64,
         to: u64,
     ) -> impl Iterator<Item = (u64, &Arc<str>, &VersionedValue)> {
-        let range = if from < to { from + 1..=to } else { 1..=0 };
-        let range = if range.is_empty() { None } else { Some(self.by_version.range(range)) };
+        let range = (from < to).then(|| self.by_version.range(from + 1..=to));
         range.into_iter().flatten().filter_map(|(version, key)| {
             // Every version in the index has its entry; see `check`.
             self.by_key.get(key).map(|value| (*version, key, value))

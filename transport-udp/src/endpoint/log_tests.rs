@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Write as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
 use bytes::Bytes;
 use chitchat_transport::{Destination, TransportSender};
@@ -13,14 +14,29 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::tests::{faulty, flows, sound};
 
-/// Keeps every event with its level and fields.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+/// Keeps every event of one thread with its level and fields.
+///
+/// Set for the whole process: tracing decides once for all threads whether anybody wants an event,
+/// and may ask a thread that has no subscriber.
+#[derive(Clone)]
+struct Log {
+    thread: ThreadId,
+    lines: Arc<Mutex<Vec<(Level, String)>>>,
+}
 
 impl Log {
+    fn start() -> Self {
+        let log = Self { thread: std::thread::current().id(), lines: Arc::default() };
+        tracing::subscriber::set_global_default(log.clone()).unwrap();
+        log
+    }
+
+    fn all(&self) -> Vec<(Level, String)> {
+        self.lines.lock().unwrap().clone()
+    }
+
     fn lines(&self, level: Level) -> Vec<String> {
-        let lines = self.0.lock().unwrap();
-        lines.iter().filter(|(of, _)| *of == level).map(|(_, line)| line.clone()).collect()
+        self.all().into_iter().filter(|(of, _)| *of == level).map(|(_, line)| line).collect()
     }
 }
 
@@ -38,9 +54,11 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push((*event.metadata().level(), line.0));
+        if std::thread::current().id() == self.thread {
+            let mut line = Line(String::new());
+            event.record(&mut line);
+            self.lines.lock().unwrap().push((*event.metadata().level(), line.0));
+        }
     }
 
     fn new_span(&self, _span: &Attributes<'_>) -> Id {
@@ -56,8 +74,7 @@ impl Subscriber for Log {
 /// Single-threaded, so that the log of this thread is the log of the tasks.
 #[tokio::test]
 async fn many_failures_are_one_line_and_no_line_names_an_unknown_family() {
-    let log = Log::default();
-    let _scope = tracing::subscriber::set_default(log.clone());
+    let log = Log::start();
     let ((sender, receiver), faults) = faulty();
     let mut node = (sender, receiver);
     let mut peer = sound().await;
@@ -82,7 +99,7 @@ async fn many_failures_are_one_line_and_no_line_names_an_unknown_family() {
     let infos = log.lines(Level::INFO);
     assert_eq!(infos.len(), 1, "{infos:?}");
     assert!(infos[0].contains("IPv4"));
-    let all = log.0.lock().unwrap();
+    let all = log.all();
     assert!(all.iter().all(|(_, line)| !line.contains("EAFNOSUPPORT")), "{all:?}");
     let per_packet = all.iter().filter(|(level, _)| *level < Level::DEBUG);
     assert!(per_packet.count() < 4);

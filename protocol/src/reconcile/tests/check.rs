@@ -1,7 +1,9 @@
 //! The checkers: a replica and its reader against the owner's log.
 
-use crate::state::Versions;
+use crate::delta::NodeDelta;
+use crate::state::{Replica, Versions};
 use crate::time::Timestamp;
+use crate::wire::size;
 
 use super::owner::{KEYS, Owner};
 use super::peer::Peer;
@@ -73,8 +75,7 @@ fn check_versions(before: Versions, after: Versions, owner: Versions) -> Result<
     let bounded = after.max_version <= owner.max_version
         && after.last_gc_version <= owner.last_gc_version
         && owner.last_gc_version <= owner.max_version
-        && after.horizon <= owner.max_version
-        && after.max_version <= after.horizon.max(after.max_version);
+        && after.horizon <= owner.max_version;
     if !bounded {
         return violation("I4", format!("{after:?} is beyond the owner's {owner:?}"));
     }
@@ -165,5 +166,52 @@ fn check_reader(
     }
     seen.shown = version;
     seen.floor = version;
+    Ok(())
+}
+
+/// X1.
+pub(super) fn progressed(before: Versions, after: Versions) -> bool {
+    let position = |versions: Versions| versions.cursor.map_or(0, |cursor| cursor.position);
+    after.max_version > before.max_version
+        || after.last_gc_version > before.last_gc_version
+        || position(after) > position(before)
+}
+
+/// What every part keeps towards its sender's state.
+pub(super) fn check_part(
+    replica: &Replica,
+    delta: &NodeDelta<'_>,
+    len: usize,
+    room: usize,
+) -> Result<(), Violation> {
+    let ours = replica.versions();
+    let entries = delta.entries.iter().map(|entry| entry.version);
+    let covers = entries.eq(replica.entries.versions(delta.from, delta.to));
+    let listed = delta.prune.as_ref().is_none_or(|prune| {
+        let listed = prune.versions.iter().copied();
+        listed.eq(replica.entries.versions(prune.from, prune.to))
+    });
+    let named = delta.source == ours.max_version
+        && delta.last_gc_version == ours.last_gc_version
+        && delta.horizon == ours.horizon.max(ours.max_version);
+    if !(delta.is_valid() && covers && listed && named) {
+        return violation("S23", format!("{delta:?} from {ours:?}"));
+    }
+    let prune = delta.prune.as_ref().map_or(0, |prune| {
+        let steps = prune.versions.iter().scan(prune.from, |previous, version| {
+            let step = version - std::mem::replace(previous, *version);
+            Some(size::varint(step))
+        });
+        size::PRUNE_HEADER + steps.sum::<usize>()
+    });
+    let mut previous = delta.from;
+    let entries = delta.entries.iter().map(|entry| {
+        let step = entry.version - std::mem::replace(&mut previous, entry.version);
+        size::delta_entry(entry.key.len(), &entry.op, step)
+    });
+    let needed = size::delta_header(delta.node_id.len()) + prune + entries.sum::<usize>();
+    if needed != len || len > room {
+        return violation("S23", format!("{len} bytes in {room}, and {needed} are needed"));
+    }
     Ok(())
 }
