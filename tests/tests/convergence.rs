@@ -11,8 +11,7 @@ fn three_nodes_find_each_other_and_agree() {
     sim.expect_within(3, "all see all", Sim::all_see_all);
     sim.set(1, "role", "indexer");
     sim.expect_within(3, "the key is everywhere", |sim| {
-        sim.hosts()
-            .all(|host| host.get("node-1", "role") == Some("indexer"))
+        sim.hosts().all(|host| host.get("node-1", "role") == Some("indexer"))
     });
     sim.delete(1, "role");
     sim.expect_within(3, "the key is nowhere", |sim| {
@@ -28,8 +27,7 @@ fn a_death_is_noticed_and_so_is_the_return() {
     sim.run_rounds(40);
     sim.kill(4);
     let detected = sim.expect_within(12, "everybody lists the dead node as dead", |sim| {
-        sim.running()
-            .all(|(_, host)| host.status_of("node-4") == Some(NodeStatus::Dead))
+        sim.running().all(|(_, host)| host.status_of("node-4") == Some(NodeStatus::Dead))
     });
     println!("a death was listed by the last of 9 peers after {detected:?}");
     sim.run_for(Duration::from_secs(5));

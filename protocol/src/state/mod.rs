@@ -19,3 +19,8 @@ pub use value::VersionedValue;
 pub use versions::{DropReason, PruneCursor, Versions};
 
 pub(crate) use versions::{DeltaVersions, MAX_VERSION};
+#[cfg(test)]
+pub(crate) use versions::Breakage;
+
+#[cfg(test)]
+mod tests;

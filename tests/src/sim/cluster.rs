@@ -5,24 +5,21 @@ use std::collections::{BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chitchat_protocol::{Config, LinkLimits, Node, Origin, Timestamp};
+use chitchat_protocol::{ClusterStateSnapshot, Config, LinkLimits, Node, Origin, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::sim::{Host, HostId, Links, Traffic};
+use crate::sim::{Captured, Checker, Host, HostId, Links, Observer, Traffic};
 
 /// What is due.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    Deliver {
-        to: HostId,
-        from: SocketAddr,
-        bytes: Vec<u8>,
-    },
-    Wake {
-        host: HostId,
-    },
+    Deliver { to: HostId, from: SocketAddr, bytes: Vec<u8> },
+    Wake { host: HostId },
 }
+
+/// Above so many hosts nobody judges every publication: it would take most of the time.
+const LARGE: usize = 50;
 
 /// A cluster in virtual time.
 pub struct Sim {
@@ -39,6 +36,10 @@ pub struct Sim {
     pub traffic: Traffic,
     /// Wall clock at the start of the simulation.
     pub wall_clock_ms: u64,
+    /// Every message that a node hands over from now on, if somebody listens.
+    pub tap: Option<Vec<Captured>>,
+    /// Judges every publication. On by default in small clusters.
+    pub checker: Option<Checker>,
 }
 
 impl Sim {
@@ -55,6 +56,8 @@ impl Sim {
             links: Links::default(),
             traffic: Traffic::default(),
             wall_clock_ms: 1_800_000_000_000,
+            tap: None,
+            checker: Some(Checker::default()),
         }
     }
 
@@ -87,6 +90,9 @@ impl Sim {
         change: impl Fn(&mut Config),
     ) -> Sim {
         let mut sim = Sim::new(seed);
+        if count > LARGE {
+            sim.checker = None;
+        }
         let mut starts = Vec::new();
         for index in 0..count {
             let mut config = Sim::config(&format!("node-{index}"));
@@ -116,9 +122,14 @@ impl Sim {
         link: LinkLimits,
         seeds: &[HostId],
     ) -> HostId {
+        config.advertise_addrs = vec![Sim::addr_of(self.hosts.len())];
+        self.add_host_as_is(config, link, seeds)
+    }
+
+    /// As [`Sim::add_host_with`], and what the node advertises is left to the configuration.
+    pub fn add_host_as_is(&mut self, config: Config, link: LinkLimits, seeds: &[HostId]) -> HostId {
         let id = self.hosts.len();
         let addr = Sim::addr_of(id);
-        config.advertise_addrs = vec![addr];
         let seeds = seeds.iter().map(|seed| Sim::addr_of(*seed)).collect();
         self.hosts.push(Host::new(addr, config, link, seeds));
         self.by_addr.insert(addr, id);
@@ -127,22 +138,18 @@ impl Sim {
 
     /// Address of the host with this position.
     pub fn addr_of(id: HostId) -> SocketAddr {
-        let [high, low] = u16::try_from(id)
-            .expect("fewer than 65,536 hosts")
-            .to_be_bytes();
+        let [high, low] = u16::try_from(id).expect("fewer than 65,536 hosts").to_be_bytes();
         SocketAddr::from(([10, 0, high, low], 7280))
     }
 
     /// Starts the node of a host, with a generation from the wall clock unless one is configured.
     pub fn start(&mut self, host: HostId) {
-        let elapsed = self
-            .now
-            .since(Timestamp::from_millis(1_000_000))
-            .as_millis();
+        let elapsed = self.now.since(Timestamp::from_millis(1_000_000)).as_millis();
         self.hosts[host].config.wall_clock_ms =
             self.wall_clock_ms + u64::try_from(elapsed).expect("short runs");
         let seed = self.rng.random();
         self.hosts[host].start(seed, self.now);
+        self.judge(host, None);
         self.hosts[host].wake_at = Timestamp::MAX;
         self.after(host);
     }
@@ -163,9 +170,17 @@ impl Sim {
         self.hosts[host].stopped_until = self.now + pause;
     }
 
-    /// Moves a host to the address of another position, as a pod that is rescheduled.
+    /// Changes what the node of a host will be configured with when it is started next.
     pub fn reconfigure(&mut self, host: HostId, change: impl FnOnce(&mut Config)) {
         change(&mut self.hosts[host].config);
+    }
+
+    /// Changes the seed addresses of a host, running or not.
+    pub fn set_seeds(&mut self, host: HostId, seeds: Vec<SocketAddr>) {
+        self.hosts[host].seeds = seeds.clone();
+        if self.hosts[host].node.is_some() {
+            self.with(host, |node, _| node.set_seed_addrs(seeds));
+        }
     }
 
     /// A host.
@@ -180,19 +195,13 @@ impl Sim {
 
     /// Hosts on which a node runs.
     pub fn running(&self) -> impl Iterator<Item = (HostId, &Host)> {
-        self.hosts
-            .iter()
-            .enumerate()
-            .filter(|(_, host)| host.node.is_some())
+        self.hosts.iter().enumerate().filter(|(_, host)| host.node.is_some())
     }
 
     /// Acts on the node of a host, now. Panics if none runs.
     pub fn with<T>(&mut self, host: HostId, act: impl FnOnce(&mut Node, Timestamp) -> T) -> T {
         let now = self.now;
-        let node = self.hosts[host]
-            .node
-            .as_mut()
-            .expect("a node runs on this host");
+        let node = self.hosts[host].node.as_mut().expect("a node runs on this host");
         let result = act(node, now);
         self.after(host);
         result
@@ -200,14 +209,12 @@ impl Sim {
 
     /// Sets a key of the node of a host.
     pub fn set(&mut self, host: HostId, key: &str, value: &str) {
-        self.with(host, |node, now| node.set(key, value, now))
-            .expect("a valid write");
+        self.with(host, |node, now| node.set(key, value, now)).expect("a valid write");
     }
 
     /// Deletes a key of the node of a host.
     pub fn delete(&mut self, host: HostId, key: &str) {
-        self.with(host, |node, now| node.delete(key, now))
-            .expect("a valid write");
+        self.with(host, |node, now| node.delete(key, now)).expect("a valid write");
     }
 
     /// Delivers bytes to a host as if they came from this address.
@@ -224,12 +231,25 @@ impl Sim {
         self.after(host);
     }
 
+    /// Has a publication of a host judged; `before` is the one before it in this run of the node.
+    fn judge(&mut self, host: HostId, before: Option<&ClusterStateSnapshot>) {
+        let Some(checker) = &mut self.checker else { return };
+        let observer = Observer { host, run: self.hosts[host].runs };
+        let after = self.hosts[host].snapshot();
+        if let Err(complaint) = checker.publication(self.now, observer, before, after) {
+            panic!("seed {}: at {}: host {host}: {complaint}", self.seed, self.now);
+        }
+    }
+
     /// Takes the outputs of a node and schedules its next wake-up.
     fn after(&mut self, host: HostId) {
-        let messages = self.hosts[host].drain(self.now);
+        let outputs = self.hosts[host].drain(self.now);
+        if let Some(before) = outputs.published_before {
+            self.judge(host, Some(&before));
+        }
         let from = self.hosts[host].addr;
         let link = self.hosts[host].link;
-        for message in messages {
+        for message in outputs.messages {
             self.traffic.messages += 1;
             self.traffic.bytes += message.bytes.len() as u64;
             self.traffic.longest = self.traffic.longest.max(message.bytes.len());
@@ -243,9 +263,11 @@ impl Sim {
                 Some(path) => Some(path.remote),
                 None => message.target.addrs.first().copied(),
             };
-            let Some(to) = to.and_then(|addr| self.by_addr.get(&addr).copied()) else {
-                continue;
-            };
+            let Some(to) = to else { continue };
+            if let Some(tap) = &mut self.tap {
+                tap.push(Captured { at: self.now, from, to, bytes: message.bytes.clone() });
+            }
+            let Some(to) = self.by_addr.get(&to).copied() else { continue };
             for delay in self.links.pass(host, to, &mut self.rng) {
                 let bytes = message.bytes.clone();
                 self.push(self.now + delay, Due::Deliver { to, from, bytes });
@@ -351,33 +373,5 @@ impl Sim {
             Some(taken) => taken,
             None => panic!("seed {}: not within {rounds} rounds: {what}", self.seed),
         }
-    }
-
-    /// Whether every running node lists every running node as live, and nobody else.
-    pub fn all_see_all(&self) -> bool {
-        let count = self.running().count();
-        self.running().all(|(_, host)| host.live() == count)
-    }
-
-    /// Whether every running node has the same entries, versions and watermarks of every running
-    /// node.
-    pub fn all_equal(&self) -> bool {
-        let states: Vec<_> = self.running().map(|(_, host)| host.snapshot()).collect();
-        let ids: Vec<_> = states.iter().map(|state| state.self_id().clone()).collect();
-        ids.iter().all(|id| {
-            let own = states.iter().find(|state| state.self_id() == id);
-            let own = own.and_then(|state| state.self_state());
-            states
-                .iter()
-                .all(|state| match (state.node(&id.node_id), own) {
-                    (Some(theirs), Some(own)) => {
-                        theirs.id() == own.id()
-                            && theirs.max_version() == own.max_version()
-                            && theirs.last_gc_version() == own.last_gc_version()
-                            && theirs.key_values().eq(own.key_values())
-                    }
-                    _ => false,
-                })
-        })
     }
 }

@@ -12,6 +12,14 @@ use chitchat_protocol::{
 /// Position of a host in its [`Sim`](crate::sim::Sim).
 pub type HostId = usize;
 
+/// What a node wants done.
+#[derive(Default)]
+pub(crate) struct Outputs {
+    pub(crate) messages: Vec<Transmit>,
+    /// The former snapshot, if there is a new one.
+    pub(crate) published_before: Option<ClusterStateSnapshot>,
+}
+
 /// A host. The node on it can be killed and started again.
 pub struct Host {
     pub(crate) addr: SocketAddr,
@@ -24,6 +32,8 @@ pub struct Host {
     /// The earliest wake-up that is scheduled.
     pub(crate) wake_at: Timestamp,
     snapshot: Option<ClusterStateSnapshot>,
+    /// How many times a node was started here.
+    pub(crate) runs: usize,
     /// All events since the node was started, with their times.
     pub events: Vec<(Timestamp, Event)>,
     /// All notices since the node was started, with their times.
@@ -46,6 +56,7 @@ impl Host {
             stopped_until: Timestamp::MIN,
             wake_at: Timestamp::MAX,
             snapshot: None,
+            runs: 0,
             events: Vec::new(),
             notices: Vec::new(),
         }
@@ -56,31 +67,31 @@ impl Host {
             .expect("the simulated configuration is valid");
         node.set_seed_addrs(self.seeds.clone());
         self.snapshot = Some(node.snapshot().clone());
+        self.runs += 1;
         self.events.clear();
         self.notices.clear();
         self.node = Some(node);
     }
 
     /// Fetches all outputs: events and notices are kept, messages returned.
-    pub(crate) fn drain(&mut self, now: Timestamp) -> Vec<Transmit> {
+    pub(crate) fn drain(&mut self, now: Timestamp) -> Outputs {
+        let mut outputs = Outputs::default();
         let Some(node) = &mut self.node else {
-            return Vec::new();
+            return outputs;
         };
-        let mut messages = Vec::new();
         while let Some(transmit) = node.poll_transmit() {
-            messages.push(transmit);
+            outputs.messages.push(transmit);
         }
         while let Some(notice) = node.poll_notice() {
             self.notices.push((now, notice));
         }
         if let Some(after) = node.publish() {
             if let Some(before) = &self.snapshot {
-                self.events
-                    .extend(diff(before, after).into_iter().map(|event| (now, event)));
+                self.events.extend(diff(before, after).into_iter().map(|event| (now, event)));
             }
-            self.snapshot = Some(after.clone());
+            outputs.published_before = self.snapshot.replace(after.clone());
         }
-        messages
+        outputs
     }
 
     /// The host's address.
@@ -93,12 +104,14 @@ impl Host {
         self.node.as_ref()
     }
 
+    /// The node. Panics if none runs.
+    pub fn running(&self) -> &Node {
+        self.node.as_ref().expect("a node runs on this host")
+    }
+
     /// The state as the node sees it. Panics if none runs.
     pub fn snapshot(&self) -> &ClusterStateSnapshot {
-        self.node
-            .as_ref()
-            .expect("a node runs on this host")
-            .snapshot()
+        self.node.as_ref().expect("a node runs on this host").snapshot()
     }
 
     /// A node's state as this one sees it.
@@ -119,6 +132,21 @@ impl Host {
     /// Number of nodes that this one lists as live, itself included.
     pub fn live(&self) -> usize {
         self.snapshot().live_nodes().count()
+    }
+
+    /// Whether this one lists a node as live.
+    pub fn lists_live(&self, node_id: &str) -> bool {
+        self.status_of(node_id) == Some(NodeStatus::Alive)
+    }
+
+    /// The node id that the host is configured with.
+    pub fn node_id(&self) -> &str {
+        &self.config.node_id
+    }
+
+    /// The times at which an event for which this holds was seen.
+    pub fn times_of(&self, holds: impl Fn(&Event) -> bool) -> Vec<Timestamp> {
+        self.events.iter().filter(|(_, event)| holds(event)).map(|(at, _)| *at).collect()
     }
 
     /// The gossip interval.

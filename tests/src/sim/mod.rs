@@ -3,10 +3,20 @@
 //! The same seed gives the same run, byte for byte. Nothing sleeps: an hour of gossip between three
 //! nodes takes a fraction of a second.
 
+mod checker;
 mod cluster;
+mod conditions;
 mod host;
 mod network;
+mod puppet;
+mod replay;
+mod seeds;
 
+pub use checker::{Checker, Observer, Seen, View};
 pub use cluster::Sim;
+pub use conditions::text_of;
 pub use host::{Host, HostId};
-pub use network::{Links, Traffic};
+pub use network::{Captured, Links, Traffic};
+pub use puppet::Puppet;
+pub use replay::Replayed;
+pub use seeds::{for_seeds, replayed_seed};

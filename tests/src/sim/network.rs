@@ -1,9 +1,13 @@
 //! What happens to messages between hosts.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use chitchat_protocol::Timestamp;
+use chitchat_protocol::message::Message;
+use chitchat_protocol::wire::DecodeLimits;
 use rand::Rng;
 
 use crate::sim::HostId;
@@ -44,6 +48,26 @@ pub struct Traffic {
     pub longest: usize,
 }
 
+/// A message that a node handed over.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// When.
+    pub at: Timestamp,
+    /// Address of the host that sent it.
+    pub from: SocketAddr,
+    /// Where it was sent to, whether or not there is anybody.
+    pub to: SocketAddr,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Captured {
+    /// The message. Panics if it is none.
+    pub fn message(&self) -> Message<'static> {
+        Message::decode(&self.bytes, &DecodeLimits::default()).expect("nodes send valid messages")
+    }
+}
+
 impl Links {
     /// Lets nothing pass from any of `a` to any of `b`, nor back.
     pub fn partition(&mut self, a: &[HostId], b: &[HostId]) {
@@ -71,8 +95,6 @@ impl Links {
             return Vec::new();
         }
         let copies = 1 + usize::from(rng.random_bool(self.duplication));
-        (0..copies)
-            .map(|_| rng.random_range(self.delay.clone()))
-            .collect()
+        (0..copies).map(|_| rng.random_range(self.delay.clone())).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The checkers: a replica and its reader against the owner's log.
 
 use crate::delta::NodeDelta;
-use crate::state::{Replica, Versions};
+use crate::state::{Replica, VersionedValue, Versions};
 use crate::time::Timestamp;
 use crate::wire::size;
 
@@ -37,11 +37,16 @@ struct Seen {
 }
 
 impl Reader {
-    /// The replica was exchanged for another copy: what it holds may lie below the old watermark.
-    /// What the reader saw binds the new copy too.
-    pub(super) fn swapped(&mut self) {
+    /// The replica is exchanged for another copy: what that holds may lie below the old watermark,
+    /// and what was doomed goes. All else that the reader saw binds the new copy too.
+    pub(super) fn swapped(&mut self, old: &Replica) {
         self.versions.last_gc_version = 0;
         self.versions.horizon = 0;
+        for (name, seen) in KEYS.iter().zip(&mut self.keys) {
+            if old.get(name).is_some_and(VersionedValue::is_doomed) {
+                seen.shown = 0;
+            }
+        }
     }
 }
 

@@ -170,7 +170,7 @@ impl World {
         let top = self.owner.versions().max_version + 1;
         let part = |byte: u8, of: u64| u64::from(byte) % of;
         let max_version = part(view, top);
-        let last_gc_version = part(view / 8 + cursor, top) / 2;
+        let last_gc_version = part((view / 8).wrapping_add(cursor), top) / 2;
         let cursor = (cursor % 3 == 0 && max_version > 1).then(|| PruneCursor {
             position: part(cursor / 3, max_version),
             gc_version: last_gc_version + 1 + part(cursor / 5, top),

@@ -68,8 +68,8 @@ impl Peer {
                 && fresh.versions().max_version > self.replica.versions().max_version
             {
                 fresh.expire(now);
+                self.reader.swapped(&self.replica);
                 self.replica = self.fresh.take().unwrap_or_default();
-                self.reader.swapped();
             }
         }
         let versions = self.replica.versions();

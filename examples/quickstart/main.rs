@@ -1,0 +1,36 @@
+//! A cluster on this machine, from the first hello to the last goodbye.
+//!
+//! ```text
+//! cargo run --release --example quickstart
+//! cargo run --release --example quickstart -- --nodes 25 --json
+//! ```
+
+mod args;
+mod cluster;
+mod report;
+mod steps;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Args;
+use steps::Demonstration;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match Demonstration::new(&args).run().await {
+        Ok(figures) if args.json => {
+            let line = serde_json::to_string(&figures).unwrap_or_default();
+            let written = writeln!(std::io::stdout(), "{line}");
+            if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Ok(_) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "step {}: {}", failure.step, failure.error);
+            ExitCode::FAILURE
+        }
+    }
+}

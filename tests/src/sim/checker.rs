@@ -1,0 +1,285 @@
+//! Judges every publication of every node against what the owners wrote.
+//!
+//! The owner's own snapshots are the truth: nobody else writes its namespace. What others show of
+//! it must be a state that the owner's log explains, and must never go back.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chitchat_protocol::{ClusterStateSnapshot, Incarnation, NodeId, NodeState, Timestamp};
+
+use crate::sim::HostId;
+
+/// One run of a node on a host: what it saw before a restart does not bind it afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Observer {
+    /// Which host.
+    pub host: HostId,
+    /// Which run.
+    pub run: usize,
+}
+
+/// A key-value as readers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Version of the write.
+    pub version: u64,
+    /// The value.
+    pub value: String,
+    /// When it expires by the clock of the simulation, if it does.
+    pub deadline: Option<Timestamp>,
+}
+
+/// A node as readers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Which run of it.
+    pub incarnation: Incarnation,
+    /// Its log is known up to here.
+    pub max_version: u64,
+    /// The readable keys.
+    pub keys: BTreeMap<String, Seen>,
+}
+
+impl View {
+    /// The view that a state gives.
+    pub fn of(state: &NodeState) -> View {
+        let seen = |entry: &chitchat_protocol::VersionedValue| Seen {
+            version: entry.version(),
+            value: entry.value().unwrap_or_default().to_owned(),
+            deadline: entry.deadline(),
+        };
+        View {
+            incarnation: state.incarnation(),
+            max_version: state.max_version(),
+            keys: state.iter_prefix("").map(|(key, entry)| (key.to_owned(), seen(entry))).collect(),
+        }
+    }
+}
+
+/// The log of one incarnation, as far as it was ever visible to its owner.
+#[derive(Debug, Default)]
+struct Log {
+    max_version: u64,
+    current: BTreeMap<String, Seen>,
+    writes: HashMap<u64, (String, Seen)>,
+    /// By which version the write at this version was overwritten or deleted, at the latest.
+    ended: HashMap<u64, u64>,
+}
+
+/// What one observer was shown of one node.
+#[derive(Debug)]
+struct Shown {
+    view: View,
+    /// The newest version of each key that was ever shown of this incarnation.
+    newest: HashMap<String, u64>,
+}
+
+/// Keeps the truth, and complains of any publication that contradicts it.
+#[derive(Debug, Default)]
+pub struct Checker {
+    logs: HashMap<(NodeId, Incarnation), Log>,
+    shown: HashMap<(Observer, NodeId), Shown>,
+    /// The highest incarnation that was ever shown.
+    floors: HashMap<(Observer, NodeId), Incarnation>,
+    /// Number of views judged.
+    pub judged: u64,
+}
+
+impl Checker {
+    /// Judges the step from one snapshot of an observer to the next.
+    pub fn publication(
+        &mut self,
+        at: Timestamp,
+        observer: Observer,
+        before: Option<&ClusterStateSnapshot>,
+        after: &ClusterStateSnapshot,
+    ) -> Result<(), String> {
+        let own = &after.self_id().node_id;
+        let own_state = after.self_state().ok_or("the own state is missing")?;
+        if own_state.id() != after.self_id() {
+            return Err(format!("own id {} with state of {}", after.self_id(), own_state.id()));
+        }
+        for state in after.nodes() {
+            let node_id = &state.id().node_id;
+            let unchanged = before
+                .and_then(|before| before.node(node_id))
+                .is_some_and(|old| std::sync::Arc::ptr_eq(old, state));
+            if unchanged {
+                continue;
+            }
+            if node_id == own {
+                self.own(node_id, View::of(state))?;
+            } else {
+                self.shown(at, observer, node_id, View::of(state))?;
+            }
+        }
+        for state in before.into_iter().flat_map(ClusterStateSnapshot::nodes) {
+            if after.node(&state.id().node_id).is_none() {
+                self.removed(observer, &state.id().node_id);
+            }
+        }
+        Ok(())
+    }
+
+    /// An owner publishes its own state: that is the truth.
+    pub fn own(&mut self, node_id: &NodeId, view: View) -> Result<(), String> {
+        let log = self.logs.entry((node_id.clone(), view.incarnation)).or_default();
+        if view.max_version < log.max_version {
+            return Err(format!("{node_id}: its own log fell from version {}", log.max_version));
+        }
+        for (key, seen) in &view.keys {
+            let old = log.current.insert(key.clone(), seen.clone());
+            if old.as_ref().is_some_and(|old| old.version == seen.version) {
+                continue;
+            }
+            if seen.version <= log.max_version || seen.version > view.max_version {
+                return Err(format!("{node_id}: {key} was written at version {}", seen.version));
+            }
+            log.writes.insert(seen.version, (key.clone(), seen.clone()));
+            if let Some(old) = old {
+                log.ended.insert(old.version, seen.version);
+            }
+        }
+        let (max_version, ended) = (view.max_version, &mut log.ended);
+        log.current.retain(|key, seen| {
+            let stays = view.keys.contains_key(key);
+            if !stays {
+                ended.insert(seen.version, max_version);
+            }
+            stays
+        });
+        log.max_version = max_version;
+        Ok(())
+    }
+
+    /// An observer no longer shows a node.
+    pub fn removed(&mut self, observer: Observer, node_id: &NodeId) {
+        self.shown.remove(&(observer, node_id.clone()));
+    }
+
+    /// An observer shows a node in this state.
+    pub fn shown(
+        &mut self,
+        at: Timestamp,
+        observer: Observer,
+        node_id: &NodeId,
+        view: View,
+    ) -> Result<(), String> {
+        self.judged += 1;
+        let place = (observer, node_id.clone());
+        let incarnation = view.incarnation;
+        let floor = self.floors.entry(place.clone()).or_insert(incarnation);
+        if incarnation < *floor {
+            return Err(format!("{node_id}: {incarnation} is shown after {floor}"));
+        }
+        *floor = incarnation;
+        let Some(log) = self.logs.get(&(node_id.clone(), incarnation)) else {
+            return Err(format!("{node_id}: {incarnation} never was"));
+        };
+        if view.max_version > log.max_version {
+            return Err(format!("{node_id}: version {} is not written yet", view.max_version));
+        }
+        let mut former = self.shown.remove(&place);
+        if former.as_ref().is_some_and(|former| former.view.incarnation != incarnation) {
+            former = None;
+        }
+        judge_content(at, node_id, log, &view)?;
+        let mut newest = HashMap::new();
+        if let Some(former) = former {
+            judge_step(at, node_id, log, &former, &view)?;
+            newest = former.newest;
+        } else {
+            for (key, seen) in &view.keys {
+                judge_appearance(node_id, log, &view, key, seen)?;
+            }
+        }
+        for (key, seen) in &view.keys {
+            newest.insert(key.clone(), seen.version);
+        }
+        self.shown.insert(place, Shown { view, newest });
+        Ok(())
+    }
+}
+
+/// Every value shown is one that the owner wrote, and up to `max_version` nothing is missing.
+fn judge_content(at: Timestamp, node_id: &NodeId, log: &Log, view: &View) -> Result<(), String> {
+    for (key, seen) in &view.keys {
+        let written = log.writes.get(&seen.version);
+        if written.is_none_or(|(other, write)| other != key || write.value != seen.value) {
+            let (version, value) = (seen.version, &seen.value);
+            return Err(format!("{node_id}: nobody wrote {key} = {value} at version {version}"));
+        }
+    }
+    for (key, write) in &log.current {
+        let expired = write.deadline.is_some_and(|deadline| deadline <= at);
+        if write.version > view.max_version || expired {
+            continue;
+        }
+        match view.keys.get(key) {
+            Some(seen) if seen.version == write.version => {}
+            Some(seen) => {
+                let (m, old, new) = (view.max_version, seen.version, write.version);
+                return Err(format!("{node_id}: {key}@{old} at max_version {m} instead of @{new}"));
+            }
+            None => {
+                let (m, version) = (view.max_version, write.version);
+                return Err(format!("{node_id}: {key}@{version} is missing at max_version {m}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What appears must not be superseded by what the view claims to know.
+fn judge_appearance(
+    node_id: &NodeId,
+    log: &Log,
+    view: &View,
+    key: &str,
+    seen: &Seen,
+) -> Result<(), String> {
+    match log.ended.get(&seen.version) {
+        Some(end) if *end <= view.max_version => Err(format!(
+            "{node_id}: {key}@{} appears at max_version {}, and it ended at {end}",
+            seen.version, view.max_version
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Nothing goes back, and nothing disappears without a reason.
+fn judge_step(
+    at: Timestamp,
+    node_id: &NodeId,
+    log: &Log,
+    former: &Shown,
+    view: &View,
+) -> Result<(), String> {
+    if view.max_version < former.view.max_version {
+        let (old, new) = (former.view.max_version, view.max_version);
+        return Err(format!("{node_id}: max_version fell from {old} to {new}"));
+    }
+    for (key, seen) in &view.keys {
+        let stood = former.view.keys.get(key).is_some_and(|old| old.version == seen.version);
+        if stood {
+            continue;
+        }
+        if let Some(newest) = former.newest.get(key).filter(|newest| seen.version <= **newest) {
+            let version = seen.version;
+            return Err(format!("{node_id}: {key}@{version} came back after @{newest}"));
+        }
+        judge_appearance(node_id, log, view, key, seen)?;
+    }
+    for (key, old) in &former.view.keys {
+        if view.keys.contains_key(key) || log.ended.contains_key(&old.version) {
+            continue;
+        }
+        let write = log.writes.get(&old.version);
+        let deadline = write.and_then(|(_, write)| write.deadline);
+        if deadline.is_none_or(|deadline| deadline > at) {
+            let version = old.version;
+            return Err(format!("{node_id}: {key}@{version} disappeared, and nothing changed it"));
+        }
+    }
+    Ok(())
+}
