@@ -8,7 +8,8 @@ use crate::error::ConfigError;
 use crate::failure;
 use crate::id::NodeId;
 use crate::limits::{Limits, LinkLimits};
-use crate::state::{MAX_ADDRS, OwnState};
+use crate::node::is_from_the_future;
+use crate::state::{MAX_ADDRS, MAX_VERSION, OwnState};
 
 /// How a node takes part in its cluster. Make one with [`Config::new`] or a preset, and change the
 /// fields that differ.
@@ -126,6 +127,7 @@ impl Config {
         if self.node_id.len() > max_len {
             return Err(ConfigError::NodeIdTooLong { len: self.node_id.len(), limit: max_len });
         }
+        self.validate_generation()?;
         self.validate_timing()?;
         self.validate_limits()?;
         for addr in &self.advertise_addrs {
@@ -145,6 +147,22 @@ impl Config {
             return Err(ConfigError::TooManyAdvertiseAddrs { count: self.advertise_addrs.len() });
         }
         Ok(())
+    }
+
+    fn validate_generation(&self) -> Result<(), ConfigError> {
+        let generation = self.generation_id.unwrap_or(self.wall_clock_ms);
+        let expected = if generation > MAX_VERSION {
+            "at most 2^62"
+        } else if self.refuse_future_generations
+            && is_from_the_future(generation, self.wall_clock_ms)
+        {
+            "at most a day ahead of the wall clock in milliseconds, or \
+             refuse_future_generations must be off on every node"
+        } else {
+            return Ok(());
+        };
+        let value = generation.to_string();
+        Err(ConfigError::OutOfRange { field: "generation_id", value, expected })
     }
 
     fn validate_timing(&self) -> Result<(), ConfigError> {

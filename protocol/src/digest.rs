@@ -23,7 +23,7 @@ pub struct DigestEntry<'a> {
     pub last_gc_version: u64,
     /// A prune under way.
     pub cursor: Option<PruneCursor>,
-    /// Versions `(from, to]` that are kept aside because what comes before them is missing, so that
+    /// Versions `(from, to]`, `from < to`, that are kept aside because what comes before them is missing, so that
     /// the sender need not repeat them.
     pub parked: Option<(u64, u64)>,
     /// The copy is at its size limit: send no entries.

@@ -92,7 +92,7 @@ pub enum Body<'a> {
         part: TrainPart,
         /// How many bytes of deltas the sender takes in answer.
         budget: u64,
-        /// What the sender knows later than the initiator, and what it lacks.
+        /// What the sender knows later than the initiator, and what it lacks. Ascending by node id.
         entries: Vec<DigestEntry<'a>>,
         /// What the initiator lacks.
         deltas: Vec<NodeDelta<'a>>,

@@ -43,6 +43,8 @@ use identity::Identity;
 use leave::Leaving;
 use timers::{Timer, Timers};
 
+pub(crate) use identity::is_from_the_future;
+
 pub use counters::Counters;
 pub use leave::LeaveOutcome;
 pub use outputs::{NodeHealth, Origin, Path, Target, Transmit};

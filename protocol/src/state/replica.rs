@@ -188,11 +188,8 @@ impl Replica {
             let (value, deadline) = match &entry.op {
                 DeltaOp::Delete if entry.version <= self.versions.last_gc_version => {
                     // The tombstone may be gone elsewhere, so it is not stored (I2), but what it
-                    // says of a doomed copy is true.
-                    if self.entries.get(&entry.key).is_some_and(VersionedValue::is_doomed) {
-                        self.entries.remove(&entry.key);
-                        visible = true;
-                    }
+                    // says of an older copy, doomed or not, is true.
+                    visible |= self.entries.remove(&entry.key).is_some();
                     continue;
                 }
                 DeltaOp::Delete => (None, Timestamp::MAX),

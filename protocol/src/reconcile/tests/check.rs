@@ -202,6 +202,15 @@ pub(super) fn check_part(
     if !(delta.is_valid() && covers && listed && named) {
         return violation("S23", format!("{delta:?} from {ours:?}"));
     }
+    let needed = planned_len(delta);
+    if needed != len || len > room {
+        return violation("S23", format!("{len} bytes in {room}, and {needed} are needed"));
+    }
+    Ok(())
+}
+
+/// The length that a part is planned with.
+pub(super) fn planned_len(delta: &NodeDelta<'_>) -> usize {
     let prune = delta.prune.as_ref().map_or(0, |prune| {
         let steps = prune.versions.iter().scan(prune.from, |previous, version| {
             let step = version - std::mem::replace(previous, *version);
@@ -214,9 +223,5 @@ pub(super) fn check_part(
         let step = entry.version - std::mem::replace(&mut previous, entry.version);
         size::delta_entry(entry.key.len(), &entry.op, step)
     });
-    let needed = size::delta_header(delta.node_id.len()) + prune + entries.sum::<usize>();
-    if needed != len || len > room {
-        return violation("S23", format!("{len} bytes in {room}, and {needed} are needed"));
-    }
-    Ok(())
+    size::delta_header(delta.node_id.len()) + prune + entries.sum::<usize>()
 }
