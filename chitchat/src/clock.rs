@@ -65,9 +65,9 @@ impl Clock {
     pub(crate) fn wall_clock_ms(&self) -> u64 {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let skipped = match self {
-            Clock::Tokio(_) => Instant::now()
-                .into_std()
-                .saturating_duration_since(std::time::Instant::now()),
+            Clock::Tokio(_) => {
+                Instant::now().into_std().saturating_duration_since(std::time::Instant::now())
+            }
             #[allow(unreachable_patterns, reason = "one of two variants, by platform")]
             _ => Duration::ZERO,
         };

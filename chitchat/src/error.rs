@@ -22,6 +22,12 @@ pub enum Error {
     },
 }
 
+impl From<CloseReason> for Error {
+    fn from(reason: CloseReason) -> Error {
+        Error::Closed { reason }
+    }
+}
+
 /// Why a node does not run any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

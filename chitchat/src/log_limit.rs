@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_kind_gets_its_burst_and_the_next_line_tells_how_many_were_left_out() {
         let mut limiter = LogLimiter::default();
-        let at = |seconds| Timestamp::from_millis(seconds * 1_000);
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
         assert_eq!(limiter.allow("deaf", 2, at(0)), Some(0));
         assert_eq!(limiter.allow("deaf", 2, at(1)), Some(0));
         assert_eq!(limiter.allow("deaf", 2, at(2)), None);

@@ -59,7 +59,7 @@ impl Cluster {
             TransportKind::Udp => chitchat::spawn(config, PlainUdpTransport::new()).await?,
         };
         if index == 0 {
-            self.seed = node.local_addrs();
+            self.seed = node.local_addrs().to_vec();
         }
         if index == self.nodes.len() {
             self.nodes.push(Some(node));

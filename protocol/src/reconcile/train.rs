@@ -97,7 +97,11 @@ impl<'a> Train<'a> {
         while let Some((mut owner, deficit)) = queue.pop_front() {
             let left = budget.total.saturating_sub(spent);
             if left == 0 {
-                train.more = true;
+                queue.push_front((owner, deficit));
+                // Owners stay in the queue until they have nothing to say: look.
+                train.more |= queue.iter_mut().any(|(owner, _)| {
+                    matches!(owner.plan(budget.single_room, now), Planned::Part { .. })
+                });
                 break;
             }
             // Alone in the queue, nobody is kept waiting.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::WriteError;
 use crate::limits::Limits;
+use crate::state::entries::ENTRY_OVERHEAD;
 use crate::state::replica::Replica;
 use crate::state::reserved::{KEY_INITIAL, RESERVED_PREFIX};
 use crate::state::value::VersionedValue;
@@ -103,12 +104,20 @@ impl OwnState {
         if old.is_none() && self.replica.len() >= limit {
             return Err(WriteError::TooManyKeys { limit });
         }
-        let old_len = old.map_or(0, VersionedValue::payload_len);
         let limit = self.limits.max_bytes_per_node;
-        if self.replica.bytes() + key.len() + value_len > limit.saturating_add(old_len) {
+        let (grows, shrinks) = Self::change_of_size(old, key, value_len);
+        if self.replica.bytes() + grows > limit.saturating_add(shrinks) {
             return Err(WriteError::StateTooLarge { limit });
         }
         Ok(())
+    }
+
+    /// Bytes that a set adds, and those that it takes away: what peers count too.
+    fn change_of_size(old: Option<&VersionedValue>, key: &str, value_len: usize) -> (usize, usize) {
+        match old {
+            Some(old) => (value_len, old.payload_len()),
+            None => (ENTRY_OVERHEAD + key.len() + value_len, 0),
+        }
     }
 
     /// Sets a user key. Returns the new version, or `None` if nothing changed.
@@ -208,8 +217,9 @@ impl OwnState {
             Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
             wanted.insert(&**key);
             added += usize::from(self.replica.get(key).is_none());
-            let old = self.replica.get(key).map_or(0, VersionedValue::payload_len);
-            bytes += 64 + key.len() + value.len().saturating_sub(old);
+            let (grows, shrinks) =
+                Self::change_of_size(self.replica.get(key), key, value.len());
+            bytes += grows.saturating_sub(shrinks);
         }
         let limit = self.limits.max_keys_per_node;
         if self.replica.len() + added > limit {

@@ -124,7 +124,7 @@ fn entry_that_no_message_can_carry_is_reported_and_holds_up_nobody() {
 #[test]
 fn strict_budget_sends_nothing_rather_than_too_much() {
     let pairs = [backlog("one", 3, 500), backlog("two", 3, 500)];
-    let mut strict = budget(LinkLimits::default(), 120);
+    let mut strict = budget(LinkLimits::default(), 80);
     strict.strict = true;
     let train = pack(&pairs, strict, 0);
     assert_eq!(train.messages.iter().flatten().map(planned_len).sum::<usize>(), 0);
@@ -152,4 +152,16 @@ fn large_entry_gets_a_message_of_its_own() {
         assert_eq!(large[0][0].entries.len(), 1);
         assert!(!train.more && train.too_large.is_empty());
     }
+}
+
+#[test]
+fn budget_that_is_just_enough_leaves_nothing() {
+    let pairs = [backlog("one", 30, 50), backlog("two", 3, 50)];
+    let whole = pack(&pairs, budget(LinkLimits::default(), 1 << 20), 0);
+    let enough = whole.messages.iter().flatten().map(planned_len).sum::<usize>();
+    for (total, more) in [(enough - 1, true), (enough, false), (enough + 1, false)] {
+        let train = pack(&pairs, budget(LinkLimits::default(), total), 0);
+        assert_eq!(train.more, more, "{total} of {enough}");
+    }
+    assert!(!pack(&[], budget(LinkLimits::default(), 0), 0).more);
 }
