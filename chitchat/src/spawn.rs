@@ -81,7 +81,9 @@ pub async fn spawn<T: Transport>(
     let shared =
         Arc::new(Shared::new(node, clock, event_capacity, local_addrs, gauge, span.clone()));
     let driver = Driver::new(Arc::clone(&shared), sender, receiver, &seeds, seeds_interval);
-    tokio::spawn(supervise(Arc::clone(&shared), driver.run()).instrument(span));
+    // Made here, because the task may be dropped before it has begun.
+    let teller = EndTeller(Arc::clone(&shared));
+    tokio::spawn(supervise(teller, driver.run()).instrument(span));
     Ok(ChitchatHandle::new(shared))
 }
 
@@ -95,8 +97,7 @@ impl Drop for EndTeller {
     }
 }
 
-async fn supervise(shared: Arc<Shared>, driver: impl Future<Output = CloseReason>) {
-    let teller = EndTeller(shared);
+async fn supervise(teller: EndTeller, driver: impl Future<Output = CloseReason>) {
     let mut driver = Box::pin(driver);
     let reason = poll_fn(|cx| {
         let poll = AssertUnwindSafe(|| driver.as_mut().poll(cx));

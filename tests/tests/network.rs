@@ -56,7 +56,7 @@ impl Storm {
         let Some(host) = running.choose(&mut self.rng).copied() else { return };
         self.writes += 1;
         let key = *KEYS.choose(&mut self.rng).expect("some keys");
-        let padding = if self.rng.random_bool(0.15) { 700 } else { 0 };
+        let padding = if self.rng.random_bool(0.15) { 400 } else { 0 };
         let value = format!("{}-{}", self.writes, "x".repeat(padding));
         let action = self.rng.random_range(0..10);
         let ttl = Duration::from_millis(self.rng.random_range(1..8_000));

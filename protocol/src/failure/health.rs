@@ -99,7 +99,7 @@ impl SelfHealth {
     /// Returns the answer, and whether it is news.
     pub(crate) fn is_deaf(&mut self, now: Timestamp, live_peers: usize) -> (bool, bool) {
         let silence = self.silence(now);
-        let within = silence > self.interval * 3 && silence <= self.interval * 13;
+        let within = silence > self.interval * 3 && silence < self.interval * 13;
         let deaf = within && (self.deaf || live_peers >= 2);
         let news = deaf && !self.deaf;
         if deaf {

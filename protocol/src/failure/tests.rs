@@ -143,8 +143,7 @@ fn only_the_last_pauses_are_remembered() {
 #[test]
 fn a_deaf_node_declares_nobody_dead_for_ten_intervals() {
     let mut health = SelfHealth::new(INTERVAL, at(0));
-    health.heard(at(1_000));
-    let mut now = 1_000;
+    let mut now = 0;
     let mut tick_to = |health: &mut SelfHealth, until: i64| {
         while now < until {
             now += 50;
@@ -152,6 +151,8 @@ fn a_deaf_node_declares_nobody_dead_for_ten_intervals() {
         }
         at(now)
     };
+    let heard = tick_to(&mut health, 1_000);
+    health.heard(heard);
     let later = tick_to(&mut health, 2_400);
     assert_eq!(health.is_deaf(later, 5), (false, false));
     let later = tick_to(&mut health, 2_600);

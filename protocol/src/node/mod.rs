@@ -281,7 +281,7 @@ impl Node {
     /// Does what is due. Call it when [`Node::poll_timeout`] has come; earlier or later is safe.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
-        while let Some(timer) = self.timers.pop_due(self.now) {
+        for timer in self.timers.take_due(self.now) {
             match timer {
                 Timer::Round => self.round(),
                 Timer::Join => self.join(),

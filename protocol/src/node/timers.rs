@@ -66,11 +66,17 @@ impl Timers {
         self.set(timer, Timestamp::MAX);
     }
 
-    /// Takes a timer that is due.
-    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
-        let timer = Timer::ALL.into_iter().find(|timer| self.due[*timer as usize] <= now)?;
-        self.stop(timer);
-        Some(timer)
+    /// Takes the timers that are due. One that is set again meanwhile, even to the present, waits
+    /// for the next call, so that no call goes on for ever.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> impl Iterator<Item = Timer> + use<> {
+        let due = Timer::ALL.map(|timer| {
+            let due = self.due[timer as usize] <= now;
+            if due {
+                self.stop(timer);
+            }
+            due.then_some(timer)
+        });
+        due.into_iter().flatten()
     }
 
     /// The earliest timer.

@@ -217,8 +217,7 @@ impl OwnState {
             Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
             wanted.insert(&**key);
             added += usize::from(self.replica.get(key).is_none());
-            let (grows, shrinks) =
-                Self::change_of_size(self.replica.get(key), key, value.len());
+            let (grows, shrinks) = Self::change_of_size(self.replica.get(key), key, value.len());
             bytes += grows.saturating_sub(shrinks);
         }
         let limit = self.limits.max_keys_per_node;

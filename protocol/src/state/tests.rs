@@ -206,9 +206,8 @@ fn watermark_moves_at_most_every_30_seconds_with_a_long_grace_period() {
         own.set("k", &second.to_string(), None, at(second * 1_000)).unwrap();
         own.delete("k", at(second * 1_000)).unwrap();
     }
-    let moves: Vec<i64> = (3_590..3_800)
-        .filter(|second| own.collect_garbage(at(second * 1_000), hour))
-        .collect();
+    let moves: Vec<i64> =
+        (3_590..3_800).filter(|second| own.collect_garbage(at(second * 1_000), hour)).collect();
     assert_eq!(moves, [3_600, 3_630, 3_660, 3_690, 3_720]);
     assert_eq!(own.replica().tombstones_len(), 0);
     assert_eq!(own.next_deadline(hour), Timestamp::MAX);
@@ -225,7 +224,8 @@ fn replaced_prefix_holds_exactly_the_new_entries() {
     };
     let wanted = entries(&[("p/b", "1"), ("p/c", "2"), ("p/d", "1")]);
     assert_eq!(own.replace_prefix("p/", &wanted, at(1)), Ok(3));
-    let live: Vec<_> = own.live_entries(at(1)).into_iter().map(|(key, value, _)| (key, value)).collect();
+    let live: Vec<_> =
+        own.live_entries(at(1)).into_iter().map(|(key, value, _)| (key, value)).collect();
     let expected = [("p/b", "1"), ("p/c", "2"), ("p/d", "1"), ("q", "1")];
     assert_eq!(live, expected.map(|(key, value)| (key.into(), value.into())));
     assert_eq!(own.replace_prefix("p/", &wanted, at(2)), Ok(0), "nothing changed");
@@ -306,7 +306,8 @@ fn state_never_exceeds_its_limit_on_bytes() {
     // What is there may be written again, and all at once.
     assert_eq!(own.set("7", "VALUE", None, at(1)).map(|version| version.is_some()), Ok(true));
     let same: Vec<_> = own.live_entries(at(1));
-    let same: Vec<_> = same.iter().map(|(key, value, _)| (key.to_string(), value.to_string())).collect();
+    let same: Vec<_> =
+        same.iter().map(|(key, value, _)| (key.to_string(), value.to_string())).collect();
     assert_eq!(own.replace_prefix("", &same, at(1)), Ok(0));
 }
 

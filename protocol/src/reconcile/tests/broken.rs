@@ -8,7 +8,7 @@ use super::drive::first_failure;
 const SCHEDULES: u64 = 100_000;
 
 fn assert_found(breakage: Breakage, rules: &[&str]) {
-    let Some((seed, violation)) = first_failure(0..SCHEDULES, None, breakage) else {
+    let Some((seed, violation)) = first_failure(0..SCHEDULES, false, breakage) else {
         panic!("{breakage:?} was not found out");
     };
     assert!(rules.contains(&violation.rule), "seed={seed}: {violation:?}");

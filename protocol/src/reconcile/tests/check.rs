@@ -1,7 +1,7 @@
 //! The checkers: a replica and its reader against the owner's log.
 
 use crate::delta::NodeDelta;
-use crate::state::{Replica, VersionedValue, Versions};
+use crate::state::{Replica, Versions};
 use crate::time::Timestamp;
 use crate::wire::size;
 
@@ -37,16 +37,12 @@ struct Seen {
 }
 
 impl Reader {
-    /// The replica is exchanged for another copy: what that holds may lie below the old watermark,
-    /// and what was doomed goes. All else that the reader saw binds the new copy too.
-    pub(super) fn swapped(&mut self, old: &Replica) {
-        self.versions.last_gc_version = 0;
-        self.versions.horizon = 0;
-        for (name, seen) in KEYS.iter().zip(&mut self.keys) {
-            if old.get(name).is_some_and(VersionedValue::is_doomed) {
-                seen.shown = 0;
-            }
-        }
+    /// The replica is exchanged for a longer copy, which may lie below the old watermark and hold
+    /// what the old one had refuted: what was seen before does not bind it.
+    pub(super) fn swapped(&mut self) {
+        let max_version = self.versions.max_version;
+        *self =
+            Reader { versions: Versions { max_version, ..Versions::default() }, ..Self::default() };
     }
 }
 
@@ -111,7 +107,9 @@ fn check_key(peer: &Peer, owner: &Owner, key: usize, now: Timestamp) -> Result<(
             return violation("deadline", format!("{name}: {entry:?} at {now}"));
         }
     }
-    let Some(newest) = owner.history[key].last().copied() else { return Ok(()) };
+    let Some(newest) = owner.history[key].last().copied() else {
+        return Ok(());
+    };
     let served = entry.filter(|entry| !entry.is_doomed());
     let is_newest = served.is_some_and(|entry| entry.version() == newest);
     let is_live = served.is_some_and(|entry| !entry.is_tombstone());

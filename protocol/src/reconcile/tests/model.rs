@@ -11,7 +11,7 @@ use crate::wire::size;
 
 use super::check::{Violation, check_part, check_peer, progressed, violation};
 use super::owner::{KEYS, OWNER, Owner, contents};
-use super::peer::{FreshRule, Peer};
+use super::peer::Peer;
 
 /// Exchanges after which everybody must be up to date.
 const SETTLE_ROUNDS: usize = 400;
@@ -39,8 +39,17 @@ pub(super) enum Step {
 #[derive(Clone)]
 enum Mail {
     /// A digest on its way.
-    Ask { asker: usize, server: usize, view: PeerView, room: usize, parts: usize },
-    Delta { to: usize, delta: NodeDelta<'static> },
+    Ask {
+        asker: usize,
+        server: usize,
+        view: PeerView,
+        room: usize,
+        parts: usize,
+    },
+    Delta {
+        to: usize,
+        delta: NodeDelta<'static>,
+    },
 }
 
 #[derive(Clone)]
@@ -49,8 +58,8 @@ pub(super) struct World {
     pub(super) owner: Owner,
     pub(super) peers: Vec<Peer>,
     pub(super) breakage: Breakage,
-    /// The owner is dead, and second copies are fetched by this rule.
-    pub(super) crashed: Option<FreshRule>,
+    /// The owner is dead.
+    pub(super) crashed: bool,
     pub(super) grace: Duration,
     mail: Vec<Mail>,
 }
@@ -62,19 +71,15 @@ impl World {
             owner: Owner::new(),
             peers: vec![Peer::default(); peers],
             breakage,
-            crashed: None,
+            crashed: false,
             grace: Duration::from_millis(100),
             mail: Vec::new(),
         }
     }
 
     fn sound(&self) -> bool {
-        let Breakage {
-            no_source_floor,
-            partial_prune_raises_gc,
-            entries_do_not_confirm,
-            no_doom,
-        } = self.breakage;
+        let Breakage { no_source_floor, partial_prune_raises_gc, entries_do_not_confirm, no_doom } =
+            self.breakage;
         !(no_source_floor || partial_prune_raises_gc || entries_do_not_confirm || no_doom)
     }
 
@@ -96,7 +101,9 @@ impl World {
 
     pub(super) fn step(&mut self, step: Step) -> Result<(), Violation> {
         let key = |key: u8| 1 + usize::from(key) % (KEYS.len() - 1);
-        let text = |value: u8| "xyz-a-longer-value-that-takes-room"[..1 + usize::from(value) % 30].to_string();
+        let text = |value: u8| {
+            "xyz-a-longer-value-that-takes-room"[..1 + usize::from(value) % 30].to_string()
+        };
         let now = self.now;
         match step {
             Step::Set { key: k, value } => self.owner.set(key(k), &text(value), None, now),
@@ -239,8 +246,9 @@ impl World {
         Ok(train)
     }
 
-    /// An exchange without loss. True if anything was sent. Every part makes progress (X1), as the
-    /// sender expects, at least if nothing is kept aside; the first part always.
+    /// An exchange without loss. True if it changed anything. Every part makes progress (X1), as the
+    /// sender expects, at least if nothing is kept aside; the first part always. A second copy
+    /// asks peers that cannot help it, too.
     pub(super) fn exchange(
         &mut self,
         asker: usize,
@@ -249,33 +257,36 @@ impl World {
         parts: usize,
     ) -> Result<bool, Violation> {
         let cut_off = |world: &World, server: usize| match server {
-            0 => world.crashed.is_some(),
+            0 => world.crashed,
             peer => world.peers[peer - 1].cut_off,
         };
         if server == asker + 1 || cut_off(self, server) || cut_off(self, asker + 1) {
             return Ok(false);
         }
         let theirs = self.replica(server).versions();
-        if let Some(rule) = self.crashed {
-            self.peers[asker].consider_fresh(theirs, rule);
+        if self.crashed {
+            self.peers[asker].consider_fresh(theirs);
         }
         let train = self.plan_train(server, self.peers[asker].view(), room, parts)?;
-        let plain = self.peers[asker].parked.is_empty() && self.peers[asker].fresh.is_none();
+        let first_copy = self.peers[asker].fresh.is_none();
+        let plain = self.peers[asker].parked.is_empty();
+        let mut busy = false;
         for (index, delta) in train.iter().enumerate() {
-            let before = self.peers[asker].digest_versions();
-            let result =
-                self.peers[asker].receive(delta, &self.owner, self.now, self.breakage)?;
-            let after = self.peers[asker].digest_versions();
-            let fetched = plain || self.peers[asker].fresh.is_some();
-            if self.sound() && (index == 0 || plain) && fetched && !progressed(before, after) {
+            let peer = &mut self.peers[asker];
+            let checked = first_copy && (index == 0 || plain);
+            let before = peer.digest_versions();
+            let result = peer.receive(delta, &self.owner, self.now, self.breakage)?;
+            let after = peer.digest_versions();
+            busy |= progressed(before, after);
+            if self.sound() && checked && !progressed(before, after) {
                 let text = format!("{before:?} became {after:?} ({result:?}) by {delta:?}");
                 return violation("X1", text);
             }
         }
-        Ok(!train.is_empty())
+        Ok(busy)
     }
 
-    /// Everybody exchanges with everybody, without loss, until nothing is sent.
+    /// Everybody exchanges with everybody, without loss, until nothing changes.
     pub(super) fn settle(&mut self, room: usize) -> Result<(), Violation> {
         for peer in &mut self.peers {
             peer.cut_off = false;
@@ -323,7 +334,9 @@ impl World {
     /// Whatever is still on its way changes nothing once everybody is up to date.
     pub(super) fn deliver_the_rest(&mut self) -> Result<(), Violation> {
         for mail in std::mem::take(&mut self.mail) {
-            let Mail::Delta { delta, .. } = mail else { continue };
+            let Mail::Delta { delta, .. } = mail else {
+                continue;
+            };
             for peer in &mut self.peers {
                 let _ = peer.receive(&delta, &self.owner, self.now, self.breakage)?;
             }
@@ -349,9 +362,10 @@ impl World {
                 peer.replica.get(KEYS[key]).is_some_and(|entry| entry.version() == newest)
             };
             if before.peers.iter().any(has) && !self.peers.iter().all(has) {
-                let all: Vec<Versions> =
-                    self.peers.iter().map(|peer| peer.replica.versions()).collect();
-                return violation("R12", format!("{}@{newest} is not everywhere: {all:?}", KEYS[key]));
+                let versions = |peer: &Peer| peer.replica.versions();
+                let all: Vec<Versions> = self.peers.iter().map(versions).collect();
+                let name = KEYS[key];
+                return violation("R12", format!("{name}@{newest} is not everywhere: {all:?}"));
             }
         }
         Ok(())

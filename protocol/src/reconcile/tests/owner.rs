@@ -117,7 +117,9 @@ impl Owner {
     pub(super) fn expected(&self) -> Vec<(u64, usize, Option<Arc<str>>)> {
         let mut entries = Vec::new();
         for key in 0..KEYS.len() {
-            let Some(version) = self.history[key].last().copied() else { continue };
+            let Some(version) = self.history[key].last().copied() else {
+                continue;
+            };
             let value = self.op(version).value.clone();
             if value.is_some() || version > self.versions().last_gc_version {
                 entries.push((version, key, value));

@@ -29,8 +29,7 @@ fn first_message(train: &Train<'_>, owner: &str) -> Option<usize> {
 #[test]
 fn quiet_owner_beside_a_backlog_of_10_mb_is_in_the_first_message() {
     for len in [10, 100, 1_000] {
-        let pairs =
-            [backlog("busy", 10_000_000 / len.max(100), len), backlog("quiet", 1, 10)];
+        let pairs = [backlog("busy", 10_000_000 / len.max(100), len), backlog("quiet", 1, 10)];
         for rotation in 0..2 {
             let train = pack(&pairs, budget(LinkLimits::default(), 65_536), rotation);
             assert_eq!(first_message(&train, "quiet"), Some(0), "{len} {rotation}");
@@ -55,8 +54,7 @@ fn quiet_owner_waits_for_one_entry_at_most_when_entries_fill_messages() {
 
 #[test]
 fn owners_with_backlogs_get_equal_shares() {
-    let pairs: Vec<Pair> =
-        (0..20).map(|owner| backlog(&format!("node{owner}"), 500, 90)).collect();
+    let pairs: Vec<Pair> = (0..20).map(|owner| backlog(&format!("node{owner}"), 500, 90)).collect();
     for rotation in 0..3 {
         let train = pack(&pairs, budget(LinkLimits::default(), 100_000), rotation);
         let mut shares: BTreeMap<&str, usize> = BTreeMap::new();

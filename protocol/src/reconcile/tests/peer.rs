@@ -68,7 +68,7 @@ impl Peer {
                 && fresh.versions().max_version > self.replica.versions().max_version
             {
                 fresh.expire(now);
-                self.reader.swapped(&self.replica);
+                self.reader.swapped();
                 self.replica = self.fresh.take().unwrap_or_default();
             }
         }
@@ -85,7 +85,9 @@ impl Peer {
         // What was kept aside and now follows on what is there.
         loop {
             let m = self.replica.versions().max_version;
-            let Some(index) = self.parked.iter().position(|it| it.from <= m) else { break };
+            let Some(index) = self.parked.iter().position(|it| it.from <= m) else {
+                break;
+            };
             let parked = self.parked.swap_remove(index);
             let _ = self.replica.apply_with(&parked, now, breakage);
             self.replica.expire(now);
@@ -96,25 +98,15 @@ impl Peer {
 
     /// Rule R8: our copy lies below a watermark that its silent owner can no longer help it over,
     /// and a peer has a longer copy.
-    pub(super) fn consider_fresh(&mut self, theirs: Versions, rule: FreshRule) {
+    pub(super) fn consider_fresh(&mut self, theirs: Versions) {
         let ours = self.replica.versions();
-        let below = theirs.last_gc_version <= theirs.max_version || rule == FreshRule::AnyLonger;
         if ours.max_version < ours.last_gc_version
             && theirs.max_version > ours.max_version
             && theirs.max_version < ours.last_gc_version
-            && below
+            && theirs.last_gc_version <= theirs.max_version
             && self.fresh.is_none()
         {
             self.fresh = Some(Replica::new());
         }
     }
-}
-
-/// Which peers a second copy is fetched from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FreshRule {
-    /// Those whose own watermark is not above what they have: `g' <= m'`.
-    Complete,
-    /// Any with a longer copy.
-    AnyLonger,
 }

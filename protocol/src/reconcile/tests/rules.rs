@@ -15,9 +15,8 @@ use crate::wire::{EncodeOptions, size};
 use super::check::check_part;
 use super::model::World;
 use super::owner::OWNER;
-use super::peer::FreshRule;
 use super::support::{
-    ALL, Log, catch_up, cuts, delta, deleted, exchange, part, sees, set, take, with_prune,
+    ALL, Log, catch_up, cuts, deleted, delta, exchange, part, sees, set, take, with_prune,
 };
 
 #[test]
@@ -223,7 +222,7 @@ fn joiner_that_heard_the_watermark_first_gets_a_dead_owners_keys_from_a_complete
         world.owner.set(1, "again", None, now);
         // Joins with the watermark and not all that lies below it.
         world.exchange(1, 0, room, 1).unwrap();
-        world.crashed = Some(FreshRule::Complete);
+        world.crashed = true;
         let before = world.clone();
         world.settle(room).unwrap();
         world.check_spread(&before).unwrap();

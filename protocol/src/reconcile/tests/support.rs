@@ -116,7 +116,9 @@ pub(super) fn take(to: &mut Replica, delta: &NodeDelta<'_>) -> Result<ApplyOutco
 
 /// One part from `from`, for the present state of `to`. True if there was one.
 pub(super) fn exchange(to: &mut Replica, from: &Replica, room: usize) -> bool {
-    let Some(delta) = part(from, to.versions(), room) else { return false };
+    let Some(delta) = part(from, to.versions(), room) else {
+        return false;
+    };
     take(to, &delta).unwrap();
     true
 }

@@ -4,7 +4,7 @@
 use crate::state::{DropReason, PruneCursor, Replica, Versions};
 
 use super::support::{
-    ALL, Log, catch_up, cuts, delta, deleted, exchange, part, sees, set, take, with_prune,
+    ALL, Log, catch_up, cuts, deleted, delta, exchange, part, sees, set, take, with_prune,
 };
 
 /// Twenty big keys, and `k`.
