@@ -22,67 +22,59 @@ pub(crate) struct Rate {
 pub(crate) fn write_events(events: &[Event]) {
     let (mut joined, mut recovered, mut failed, mut left) = (0, 0, 0, 0);
     for event in events {
-        match event {
-            Event::Joined { state } => {
-                if within(&mut joined) {
-                    let id = state.id();
-                    tracing::info!(
-                        node = %id.node_id,
-                        generation_id = id.generation_id,
-                        addrs = ?state.advertise_addrs(),
-                        "node joined"
-                    );
-                }
+        let count = match event {
+            Event::Joined { .. } => Some(&mut joined),
+            Event::Recovered { .. } => Some(&mut recovered),
+            Event::Failed { .. } => Some(&mut failed),
+            Event::Left { .. } => Some(&mut left),
+            _ => None,
+        };
+        if let Some(count) = count {
+            *count += 1;
+            if *count > MAX_LINES {
+                continue;
             }
-            Event::Recovered { id } => {
-                if within(&mut recovered) {
-                    tracing::info!(node = %id.node_id, "node recovered");
-                }
-            }
-            Event::Failed { id } => {
-                if within(&mut failed) {
-                    tracing::warn!(
-                        node = %id.node_id,
-                        generation_id = id.generation_id,
-                        "node failed: not heard of for too long"
-                    );
-                }
-            }
-            Event::Left { id } => {
-                if within(&mut left) {
-                    tracing::info!(node = %id.node_id, "node left");
-                }
-            }
-            Event::ScheduledForDeletion { id } => {
-                tracing::debug!(node = %id.node_id, "node is scheduled for deletion");
-            }
-            Event::Removed { id } => {
-                tracing::debug!(
-                    node = %id.node_id,
-                    generation_id = id.generation_id,
-                    "node removed, or superseded by its next generation"
-                );
-            }
-            Event::AddressesChanged { id, addrs } => {
-                tracing::debug!(node = %id.node_id, ?addrs, "node has other addresses");
-            }
-            _ => {}
         }
+        write_event(event);
     }
-    let more = |count: usize| count.saturating_sub(MAX_LINES);
-    let (joined, recovered, failed, left) =
-        (more(joined), more(recovered), more(failed), more(left));
-    if failed > 0 {
-        tracing::warn!(failed, "and more nodes failed at the same time");
+    let beyond = |count: usize| count.saturating_sub(MAX_LINES);
+    let (joined, recovered, left) = (beyond(joined), beyond(recovered), beyond(left));
+    if beyond(failed) > 0 {
+        tracing::warn!(failed = beyond(failed), "and more nodes failed at the same time");
     }
     if joined + recovered + left > 0 {
         tracing::info!(joined, recovered, left, "and more nodes changed at the same time");
     }
 }
 
-fn within(count: &mut usize) -> bool {
-    *count += 1;
-    *count <= MAX_LINES
+fn write_event(event: &Event) {
+    match event {
+        Event::Joined { state } => {
+            let (id, addrs) = (state.id(), state.advertise_addrs());
+            tracing::info!(
+                node = %id.node_id, generation_id = id.generation_id, ?addrs, "node joined"
+            );
+        }
+        Event::Recovered { id } => tracing::info!(node = %id.node_id, "node recovered"),
+        Event::Failed { id } => tracing::warn!(
+            node = %id.node_id,
+            generation_id = id.generation_id,
+            "node failed: not heard of for too long"
+        ),
+        Event::Left { id } => tracing::info!(node = %id.node_id, "node left"),
+        Event::ScheduledForDeletion { id } => {
+            tracing::debug!(node = %id.node_id, "node is scheduled for deletion");
+        }
+        Event::Removed { id } => tracing::debug!(
+            node = %id.node_id,
+            generation_id = id.generation_id,
+            "node removed, or superseded by its next generation"
+        ),
+        Event::AddressesChanged { id, addrs } => {
+            tracing::debug!(node = %id.node_id, ?addrs, "node has other addresses");
+        }
+        _ => {}
+    }
 }
 
 /// Writes why the node is no more.

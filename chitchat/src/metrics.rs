@@ -1,7 +1,7 @@
 //! What a node reports to the [`metrics`](https://docs.rs/metrics) facade (feature `metrics`).
 //!
 //! Install a recorder of your choice; every node then reports once per gossip interval, with the
-//! labels `cluster_id` and `node_id`. All numbers stand in [`Stats`](crate::Stats) and in the
+//! labels `cluster_id` and `node_id`. All numbers stand in [`Stats`] and in the
 //! snapshot as well.
 //!
 //! | Name | Kind | Meaning |

@@ -268,3 +268,38 @@ impl Core {
         self.members = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chitchat_protocol::{Config, LinkLimits};
+    use chitchat_transport::memory::MemorySender;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::handle::ChitchatHandle;
+
+    #[test]
+    fn after_a_panic_in_the_core_the_handle_answers_with_errors_and_never_panics() {
+        let config = Config::new("cluster", "node");
+        let node = Node::new(config, LinkLimits::default(), 1, Timestamp::ZERO).unwrap();
+        let (clock, span) = (Clock::system(), tracing::Span::none());
+        let gone: Weak<MemorySender> = Weak::new();
+        let shared = Arc::new(Shared::new(node, clock, 16, Vec::new(), gone, span));
+        let handle = ChitchatHandle::new(Arc::clone(&shared));
+        handle.set("k", "v").unwrap();
+        let poison = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.with_node(|_, _| panic!("a bug"))
+        });
+        assert!(poison.join().is_err());
+        let error = handle.set("k", "w").unwrap_err();
+        assert!(matches!(error, Error::Closed { reason: CloseReason::Panicked(_) }), "{error:?}");
+        assert!(handle.node_health("x").is_err());
+        assert_eq!(handle.get("k").as_deref(), Some("v"));
+        assert_eq!(handle.stats().publications, 1);
+        let (_, mut events) = handle.events();
+        shared.close(CloseReason::Panicked("a bug".into()));
+        assert_eq!(events.try_next(), None);
+        assert_eq!(handle.close_reason(), Some(CloseReason::Panicked("a bug".into())));
+    }
+}

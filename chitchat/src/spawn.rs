@@ -54,7 +54,8 @@ pub async fn spawn<T: Transport>(
         Some(seed) => seed,
         None => getrandom::u64().map_err(|error| SpawnError::Randomness(error.into()))?,
     };
-    let span = tracing::info_span!("chitchat", node_id = %protocol.node_id);
+    // The level decides when the span is left out, and no line should lack it.
+    let span = tracing::error_span!("chitchat", node_id = %protocol.node_id);
     let options = OpenOptions::new(
         Arc::clone(&protocol.cluster_id),
         Arc::clone(protocol.node_id.as_arc()),
@@ -74,10 +75,7 @@ pub async fn spawn<T: Transport>(
         tracing::info!(generation_id, listening = ?local_addrs, ?seeds, "node started");
     });
     let sender = Arc::new(sender);
-    let gauge: Weak<dyn TransportGauge> = {
-        let weak = Arc::downgrade(&sender);
-        weak
-    };
+    let gauge: Weak<dyn TransportGauge> = Arc::downgrade(&(Arc::clone(&sender) as _));
     let shared =
         Arc::new(Shared::new(node, clock, event_capacity, local_addrs, gauge, span.clone()));
     let driver = Driver::new(Arc::clone(&shared), sender, receiver, &seeds, seeds_interval);

@@ -160,6 +160,20 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// Whether any peer can cause this as often as it likes.
+    pub(crate) fn is_caused_by_peer(&self) -> bool {
+        matches!(
+            self,
+            Notice::ForeignWrite { .. }
+                | Notice::NodeRefused { .. }
+                | Notice::RefusedByPeer { .. }
+                | Notice::UnsupportedVersion { .. }
+                | Notice::IdentityMismatch { .. }
+        )
+    }
+}
+
 /// The changes that lead from one snapshot to the next.
 ///
 /// The cost is that of the change: parts that the snapshots share are not visited.

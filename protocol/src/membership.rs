@@ -37,6 +37,10 @@ pub(crate) struct Member {
     /// Deltas that start above what the replica has, by where they start.
     parked: BTreeMap<u64, NodeDelta<'static>>,
     parked_bytes: usize,
+    /// When something was last put aside.
+    parked_at: Timestamp,
+    /// The node has said so. Final.
+    left: bool,
 }
 
 impl Member {
@@ -55,6 +59,8 @@ impl Member {
             introducer: None,
             parked: BTreeMap::new(),
             parked_bytes: 0,
+            parked_at: Timestamp::MIN,
+            left: false,
         }
     }
 
@@ -73,7 +79,7 @@ impl Member {
     }
 
     pub(crate) fn has_left(&self) -> bool {
-        self.replica.get(KEY_STATUS).and_then(|status| status.value()) == Some(STATUS_LEFT)
+        self.left
     }
 
     /// Reads what the protocol keeps in the node's own namespace, after a change of it.
@@ -82,6 +88,8 @@ impl Member {
             let initial = self.replica.get(KEY_INITIAL).and_then(|entry| entry.value());
             self.initial = initial.and_then(|text| text.parse().ok());
         }
+        let status = self.replica.get(KEY_STATUS).and_then(|entry| entry.value());
+        self.left |= status == Some(STATUS_LEFT);
         let addrs = self.replica.get(KEY_ADDRS).and_then(|entry| entry.value());
         let addrs = addrs.map(decode_addrs).unwrap_or_default();
         if *addrs != *self.addrs {
@@ -105,8 +113,14 @@ impl Member {
         before.is_some_and(|(_, parked)| parked.to >= delta.to)
     }
 
+    /// When something was last put aside, if anything is.
+    pub(crate) fn parked_since(&self) -> Option<Timestamp> {
+        (!self.parked.is_empty()).then_some(self.parked_at)
+    }
+
     /// Keeps a delta aside.
-    pub(crate) fn park(&mut self, delta: NodeDelta<'static>) {
+    pub(crate) fn park(&mut self, delta: NodeDelta<'static>, now: Timestamp) {
+        self.parked_at = now;
         self.parked_bytes += delta.payload_len();
         if let Some(old) = self.parked.insert(delta.from, delta) {
             self.parked_bytes -= old.payload_len();
@@ -294,6 +308,13 @@ impl Members {
         };
         self.removal_order.push_back((now, node_id.clone()));
         self.removed.insert(node_id, removed);
+        if self.removal_order.len() > 2 * self.removed.len() + 64 {
+            // Nodes that come and go again and again leave outdated entries behind.
+            let removed = &self.removed;
+            self.removal_order.retain(|(removed_at, node_id)| {
+                removed.get(node_id).is_some_and(|record| record.removed_at == *removed_at)
+            });
+        }
     }
 
     /// The record of a removed node.

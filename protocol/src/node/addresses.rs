@@ -20,6 +20,7 @@ pub(crate) struct OwnAddresses {
     bound: Vec<SocketAddr>,
     /// Who saw us at which address, newest last.
     reports: VecDeque<(NodeId, SocketAddr)>,
+    /// Addresses from which our own messages came back.
     loops: VecDeque<SocketAddr>,
     advertised: Vec<SocketAddr>,
 }
@@ -54,12 +55,13 @@ impl OwnAddresses {
             || self.bound.contains(&addr) && !addr.ip().is_unspecified()
     }
 
-    /// A message of ours came back from this address.
+    /// A message of ours came back. If it went to one address only, that one leads here; of several
+    /// it is not known which, and the others may well be a peer's.
     pub(crate) fn learn_loop(&mut self, addrs: &[SocketAddr]) {
-        for addr in addrs {
-            if !self.is_own(addr) {
-                self.loops.push_back(canonical(*addr));
-            }
+        if let [addr] = addrs
+            && !self.is_own(addr)
+        {
+            self.loops.push_back(canonical(*addr));
         }
         while self.loops.len() > MAX_LOOPS {
             self.loops.pop_front();
@@ -69,8 +71,9 @@ impl OwnAddresses {
     /// The transport is bound elsewhere now. True if what we advertise changed.
     pub(crate) fn set_bound(&mut self, bound: &[SocketAddr]) -> bool {
         self.bound = bound.iter().copied().map(canonical).collect();
-        // A report belongs to the sockets that it was made of.
+        // Reports and loops belong to the sockets that they were made of.
         self.reports.clear();
+        self.loops.clear();
         self.update()
     }
 

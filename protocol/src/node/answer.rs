@@ -48,10 +48,12 @@ impl Node {
         len: usize,
     ) {
         let sender = &header.sender;
-        let heard = self.hear_sender(origin, header);
+        let proven = origin.peer.is_some() || self.proves(origin.path.remote, header.echo);
+        let heard = self.hear_sender(header, proven);
+        let has_room = self.has_room();
         let refusal = match heard {
             Heard::Future => Some(Refusal::GenerationFromTheFuture),
-            Heard::Unknown if !header.observer && !self.has_room() => {
+            Heard::Unknown if !header.observer && !has_room => {
                 self.counters.refused_nodes += 1;
                 Some(Refusal::TooManyNodes)
             }
@@ -65,21 +67,25 @@ impl Node {
         }
         // Our own entry comes first: on a conflict nothing of our namespace is sent.
         let own = digest.entries.iter().find(|entry| *entry.node_id == *self.config.node_id);
-        let conflict = own.is_some_and(|entry| self.check_self(&report_of(entry)));
+        let conflict = own.is_some_and(|entry| proven && self.check_self(&report_of(entry)));
         let about_you = self.report_on(sender);
-        if matches!(heard, Heard::Superseded | Heard::Expired) {
+        // One that only watches is answered like a member: it must go on seeing the others.
+        if matches!(heard, Heard::Superseded | Heard::Expired) && !header.observer {
             // A refused sender is told why, never met with silence.
             let part = TrainPart { index: 0, last: true, more: false };
             let body = Body::SynAck { part, budget: 0, entries: Vec::new(), deltas: Vec::new() };
             self.answer(origin, header.nonce, about_you, body);
             return;
         }
+        if proven {
+            self.remember_path(origin, header, None);
+        }
         let heard = self.hear_entries(&digest.entries, &sender.node_id);
-        let validated = origin.peer.is_some() || self.proves(origin.path.remote, header.echo);
-        let limit = if validated { None } else { Some(REFLECTION_FACTOR * len) };
+        let limit = if proven { None } else { Some(REFLECTION_FACTOR * len) };
         let budget = usize::try_from(budget).unwrap_or(usize::MAX);
         let budget = budget.min(self.config.limits.max_train_bytes);
-        let answer = self.answer_digest(header, digest, &heard, conflict);
+        let asks = self.may_introduce(&sender.node_id);
+        let answer = self.answer_digest(header, digest, &heard, asks, conflict);
         let answer_header = self.answer_header(origin.path.remote, header.nonce, about_you);
         let encoded = self.encode_syn_ack(&answer_header, &sender.node_id, answer, budget, limit);
         self.send_all(&Target::reply(origin), encoded);
@@ -124,6 +130,7 @@ impl Node {
         header: &'a Header<'_>,
         digest: &'a Digest<'_>,
         heard: &[Heard],
+        asks: bool,
         conflict: bool,
     ) -> Answer<'a> {
         let sender = &*header.sender.node_id;
@@ -147,7 +154,7 @@ impl Node {
             }
             match member {
                 Some((node_id, member)) => self.compare(&mut answer, node_id, member, entry),
-                None if *heard == Heard::Unknown && self.has_room() => {
+                None if *heard == Heard::Unknown && asks => {
                     answer.entries.push(nothing_of(entry));
                 }
                 None => {}
@@ -344,13 +351,25 @@ impl Node {
             self.counters.refused_unsolicited += 1;
             return;
         };
+        // It must be whom we asked, if we know whom we asked, and one and the same.
+        let asked = pending.target.node_id.as_ref();
+        let answering = pending.answered_by.as_ref().map(|peer| &peer.node_id);
+        if [asked, answering].into_iter().flatten().any(|id| **id != *header.sender.node_id) {
+            self.counters.refused_unsolicited += 1;
+            return;
+        }
+        let first = answering.is_none();
         let (started, purpose) = (pending.started, pending.purpose);
         let (start, end) = (pending.start.clone(), pending.end.clone());
-        let seeds: Vec<SocketAddr> = pending.target.addrs.to_vec();
+        // Of several addresses it is not known which one answered, unless it answers from there.
+        let asked_at = match *pending.target.addrs {
+            [addr] => Some(addr),
+            _ => None,
+        };
         if self.gate.is_some_and(|gate| started >= gate.since) {
             self.gate = None;
         }
-        for addr in seeds {
+        for addr in asked_at.into_iter().chain([origin.path.remote]) {
             if self.seeds.binary_search(&addr).is_ok() {
                 self.answered_seeds.insert(addr);
             }
@@ -360,13 +379,13 @@ impl Node {
         let own = entries.iter().find(|entry| *entry.node_id == *self.config.node_id);
         conflict |= own.is_some_and(|entry| self.check_self(&report_of(entry)));
         let sender = &*header.sender.node_id;
-        let heard = self.hear_sender(origin, header);
-        if let Some(observed) = header.observed {
-            self.learn_address(sender, observed);
-        }
+        let heard = self.hear_sender(header, true);
         if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
             self.exchanges.finish(nonce);
             return;
+        }
+        if let Some(observed) = header.observed.filter(|_| first) {
+            self.learn_address(sender, observed);
         }
         self.hear_entries(entries, sender);
         let progressed = self.apply_all(deltas, sender);
@@ -374,7 +393,7 @@ impl Node {
         let token = header.nonce;
         let known = self.members.get(sender).is_some_and(|member| member.token == token);
         let validated = part.more && !known && purpose == Purpose::Round;
-        self.remember_path(origin, header);
+        self.remember_path(origin, header, Some(token));
         self.send_ack(origin, header, budget, entries, conflict);
 
         let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
@@ -449,14 +468,17 @@ impl Node {
             self.counters.refused_unsolicited += 1;
             return;
         }
-        let heard = self.hear_sender(origin, header);
+        let heard = self.hear_sender(header, true);
         if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
             return;
         }
         let sender = &*header.sender.node_id;
         let progressed = self.apply_all(deltas, sender);
-        self.remember_path(origin, header);
-        let missing = part.more || self.members.parked_bytes() > 0;
+        self.remember_path(origin, header, Some(header.nonce));
+        let has_gap = |delta: &NodeDelta<'_>| {
+            self.members.get(&delta.node_id).is_some_and(|member| member.parked_len() > 0)
+        };
+        let missing = part.more || deltas.iter().any(has_gap);
         if part.last && missing && progressed {
             let peer =
                 Peer { node_id: NodeId::from(sender), path: origin.path, token: header.nonce };
@@ -464,11 +486,12 @@ impl Node {
         }
     }
 
-    /// The way to a peer, and the token that it gave us.
-    fn remember_path(&mut self, origin: &Origin, header: &Header<'_>) {
-        if let Some(member) = self.members.get_mut(&header.sender.node_id) {
+    /// The way to a peer that has proven that it is there, and the token that it gave us.
+    fn remember_path(&mut self, origin: &Origin, header: &Header<'_>, token: Option<u64>) {
+        let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
+        if member.incarnation == header.sender.incarnation {
             member.path = Some(origin.path);
-            member.token = header.nonce;
+            member.token = token.unwrap_or(member.token);
         }
     }
 

@@ -69,7 +69,12 @@ impl Node {
             self.counters.refused_expired += 1;
             return progress;
         }
-        if self.is_over_limit(member, delta) {
+        if self.has_entry_over_limit(delta) {
+            // Whoever passes this on, or forges it: it is not taken, and that is all.
+            self.counters.entries_over_limit += 1;
+            return progress;
+        }
+        if self.is_over_limit(&member.replica, delta) {
             self.freeze(&delta.node_id);
             return progress;
         }
@@ -79,7 +84,8 @@ impl Node {
     /// Takes in a node that was not known, if there is a place for it.
     fn admit(&mut self, delta: &NodeDelta<'_>, age: Duration, reporter: &str) -> bool {
         let introducer = (*delta.node_id != *reporter).then_some(reporter);
-        if !self.make_room(introducer) {
+        let mut member = self.new_member(delta.incarnation, delta.heartbeat, age);
+        if !self.make_room(introducer, member.is_live()) {
             self.counters.refused_nodes += 1;
             let (node_id, reason) = (delta.owner(), Refusal::TooManyNodes);
             if introducer.is_none() {
@@ -87,26 +93,31 @@ impl Node {
             }
             return false;
         }
-        let mut member = self.new_member(delta.incarnation, delta.heartbeat, age);
         member.introducer = introducer.map(NodeId::from);
         self.members.insert(delta.owner(), member);
         true
     }
 
-    fn is_over_limit(&self, member: &Member, delta: &NodeDelta<'_>) -> bool {
+    /// Whether an entry is longer than an own one may be, with room for the keys of the protocol.
+    fn has_entry_over_limit(&self, delta: &NodeDelta<'_>) -> bool {
         let limits = &self.config.limits;
-        let (len, bytes) = member.replica.size_after(delta);
-        let grows = delta.to > member.replica.versions().max_version;
-        let entry_too_long = delta.entries.iter().any(|entry| {
-            // The limits of the own writes bind what is taken from others, with room for the keys
-            // of the protocol.
-            entry.key.len() > limits.max_key_len.max(64)
-                || entry.op.payload_len() > limits.max_value_len.max(1_024)
-        });
-        grows
-            && (len > limits.max_keys_per_node
-                || bytes > limits.max_bytes_per_node
-                || entry_too_long)
+        let (max_key, max_value) = (limits.max_key_len.max(64), limits.max_value_len.max(1_024));
+        delta
+            .entries
+            .iter()
+            .any(|entry| entry.key.len() > max_key || entry.op.payload_len() > max_value)
+    }
+
+    /// Whether taking this delta would make a copy outgrow its bounds: twice those of an owner, since
+    /// on the way to a state that is within them a copy can hold old and new entries together.
+    fn is_over_limit(&self, copy: &Replica, delta: &NodeDelta<'_>) -> bool {
+        if !copy.versions().step(&delta.versions()).is_ok_and(|step| step.takes_entries) {
+            return false;
+        }
+        let limits = &self.config.limits;
+        let (len, bytes) = copy.size_after(delta);
+        len > limits.max_keys_per_node.saturating_mul(2)
+            || bytes > limits.max_bytes_per_node.saturating_mul(2)
     }
 
     fn freeze(&mut self, node_id: &str) {
@@ -128,26 +139,28 @@ impl Node {
 
     fn apply_to_member(&mut self, delta: &NodeDelta<'_>) -> bool {
         let now = self.now;
-        let Some(member) = self.members.get_mut(&delta.node_id) else {
-            return false;
-        };
-        let mut progress = apply_to_fresh(member, delta, now);
+        let fresh = self.members.get(&delta.node_id).and_then(|member| member.fresh.as_deref());
+        let feeds_fresh = fresh.is_some_and(|fresh| !self.is_over_limit(fresh, delta));
+        let Some(member) = self.members.get_mut(&delta.node_id) else { return false };
+        let mut changed = feeds_fresh && apply_to_fresh(member, delta, now);
         match member.replica.apply(delta, now) {
             Ok(outcome) => {
                 self.counters.deltas_applied += 1;
                 self.counters.entries_pruned += outcome.doomed as u64;
-                progress |= outcome.advanced;
+                changed |= outcome.advanced || outcome.visible;
             }
-            Err(DropReason::Gap) => {
-                progress |= self.park(delta);
-            }
+            // A second copy that is being fetched needs what comes before, and gets it.
+            Err(DropReason::Gap) if member.fresh.is_some() => {}
+            Err(DropReason::Gap) => return self.park(delta),
             Err(DropReason::SourceBehindFloor) => self.counters.deltas_behind_floor += 1,
             Err(DropReason::Invalid) => self.counters.deltas_invalid += 1,
             Err(DropReason::Stale | DropReason::Empty) => self.counters.deltas_stale += 1,
         }
-        self.unpark(&delta.node_id);
-        self.after_apply(&delta.node_id);
-        progress
+        if changed {
+            self.unpark(&delta.node_id);
+            self.after_apply(&delta.node_id);
+        }
+        changed
     }
 
     /// Keeps a delta aside whose predecessor is missing. True if it is kept.
@@ -165,7 +178,7 @@ impl Node {
             return false;
         }
         let before = member.parked_bytes();
-        member.park(delta.clone().into_owned());
+        member.park(delta.clone().into_owned(), self.now);
         let after = member.parked_bytes();
         self.members.adjust_parked(before, after);
         self.counters.deltas_parked += 1;
@@ -216,7 +229,7 @@ impl Node {
             && entry.last_gc_version <= entry.max_version
             && entry.max_version < ours.last_gc_version;
         if stuck
-            && member.status == NodeStatus::Dead
+            && !member.is_live()
             && member.incarnation == entry.incarnation
             && member.fresh.is_none()
         {
@@ -232,7 +245,8 @@ fn apply_to_fresh(member: &mut Member, delta: &NodeDelta<'_>, now: Timestamp) ->
     };
     let advanced = fresh.apply(delta, now).is_ok_and(|outcome| outcome.advanced);
     let versions = fresh.versions();
-    let complete = versions.max_version >= versions.horizon
+    // What the source may lack of a longer log, no source below the watermark has.
+    let complete = versions.max_version >= delta.source
         && versions.max_version > member.replica.versions().max_version;
     if complete && let Some(fresh) = member.fresh.take() {
         member.replica = *fresh;

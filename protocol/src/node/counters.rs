@@ -58,6 +58,8 @@ pub struct Counters {
     pub deltas_park_full: u64,
     /// Deltas refused because the owner's state is at its limit.
     pub deltas_frozen: u64,
+    /// Deltas refused because an entry is longer than the limits allow.
+    pub entries_over_limit: u64,
     /// Entries that no message of the transport can carry.
     pub entries_too_large: u64,
     /// Removed nodes forgotten early, because too many are remembered.

@@ -24,6 +24,8 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(20);
 const LEAST_GAP_PATIENCE: Duration = Duration::from_millis(5);
 /// The round-trip time that is assumed before the first answer.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+/// Longest time that counts as a round trip.
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// Why an exchange was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,10 @@ pub(crate) struct Pending {
     /// The range of node ids that the Syn was about.
     pub(crate) start: String,
     pub(crate) end: Option<String>,
+    /// The token that went with the Syn.
+    pub(crate) token: u64,
+    /// How many bytes of deltas were asked for.
+    pub(crate) budget: usize,
     /// Who answered, the way that the answer came, and the token in it.
     pub(crate) answered_by: Option<Peer>,
     last_activity: Timestamp,
@@ -100,12 +106,32 @@ impl Exchanges {
         }
     }
 
-    /// How many bytes of deltas to ask of a peer.
+    /// How many bytes of deltas to ask of a peer. What it was asked for by pulls and has not sent
+    /// yet counts: all pulls together share one window.
     pub(crate) fn budget(&self, peer: Option<&str>, one_message: usize, now: Timestamp) -> usize {
         match self.serving(now) {
             Some(serving) if peer != Some(serving) => one_message,
-            _ => self.window,
+            _ => {
+                let outstanding: usize = self.open_pulls().map(|pending| pending.budget).sum();
+                self.window.saturating_sub(outstanding).max(one_message)
+            }
         }
+    }
+
+    fn open_pulls(&self) -> impl Iterator<Item = &Pending> {
+        let is_open = |pending: &&Pending| {
+            !pending.finished && matches!(pending.purpose, Purpose::Pull { .. })
+        };
+        self.pending.values().filter(is_open)
+    }
+
+    /// Whether this range is being fetched from this peer already.
+    pub(crate) fn is_pulling(&self, peer: &str, start: &str, end: Option<&str>) -> bool {
+        self.open_pulls().any(|pending| {
+            pending.target.node_id.as_deref() == Some(peer)
+                && *pending.start == *start
+                && pending.end.as_deref() == end
+        })
     }
 
     fn serving(&self, now: Timestamp) -> Option<&str> {
@@ -156,11 +182,16 @@ impl Exchanges {
         let Some(pending) = self.pending.get_mut(&nonce) else {
             return Next::Done;
         };
-        pending.answered_by = Some(peer);
         if pending.parts.is_empty() {
-            let sample = now.since(pending.started);
+            // An answer that was on its way for longer says more about a stall than about the way.
+            let sample = now.since(pending.started).min(MAX_ROUND_TRIP);
             self.round_trip = Some(self.round_trip.map_or(sample, |it| (it * 7 + sample) / 8));
         }
+        if self.serving.as_ref().is_some_and(|(serving, _)| *serving == peer.node_id) {
+            self.serving = Some((peer.node_id.clone(), self.serves_until(now)));
+        }
+        let Some(pending) = self.pending.get_mut(&nonce) else { return Next::Done };
+        pending.answered_by = Some(peer);
         pending.last_activity = now;
         pending.progressed |= progressed;
         pending.more |= part.more;
@@ -196,11 +227,14 @@ impl Exchanges {
     pub(crate) fn begin_serving(&mut self, peer: &NodeId, now: Timestamp) -> bool {
         let free = self.serving(now).is_none_or(|serving| *serving == **peer);
         if free {
-            // Renewed with every pull; the repetitions of one pull fit into it.
-            let until = now + self.patience() * 2 * u32::from(MAX_ATTEMPTS + 2);
-            self.serving = Some((peer.clone(), until));
+            self.serving = Some((peer.clone(), self.serves_until(now)));
         }
         free
+    }
+
+    /// Renewed with every part; the repetitions of one pull fit into it.
+    fn serves_until(&self, now: Timestamp) -> Timestamp {
+        now + self.patience() * 2 * u32::from(MAX_ATTEMPTS + 2)
     }
 
     pub(crate) fn end_serving(&mut self, peer: &str) {
@@ -294,16 +328,20 @@ impl Pending {
     pub(crate) fn new(
         target: Target,
         purpose: Purpose,
-        start: String,
-        end: Option<String>,
+        range: (String, Option<String>),
+        token: u64,
+        budget: usize,
         now: Timestamp,
     ) -> Pending {
+        let (start, end) = range;
         Pending {
             target,
             purpose,
             started: now,
             start,
             end,
+            token,
+            budget,
             answered_by: None,
             last_activity: now,
             parts: BTreeSet::new(),

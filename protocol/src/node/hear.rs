@@ -11,7 +11,7 @@ use crate::membership::Member;
 use crate::message::{Header, Refusal, SelfReport};
 use crate::node::identity::{Verdict, is_from_the_future};
 use crate::node::timers::Timer;
-use crate::node::{Node, Origin, publish};
+use crate::node::{Node, publish};
 use crate::state::{NodeStatus, OwnState};
 use crate::time::Timestamp;
 
@@ -42,8 +42,9 @@ pub(crate) struct Sign {
 impl Node {
     /// What is true for any message: its sender was heard, and knows things of itself.
     ///
-    /// Returns what its sender is to us.
-    pub(super) fn hear_sender(&mut self, origin: &Origin, header: &Header<'_>) -> Heard {
+    /// Returns what its sender is to us. What it says of ourselves counts only if it has `proven` that
+    /// it can be reached where it says: a forged address must not decide who we are.
+    pub(super) fn hear_sender(&mut self, header: &Header<'_>, proven: bool) -> Heard {
         if let Some(silence) = self.health.heard(self.now) {
             self.notify(Notice::HearingAgain { silence });
             self.timers.lower(Timer::Liveness, self.now);
@@ -51,13 +52,15 @@ impl Node {
         let sender = &header.sender;
         if *sender.node_id == *self.config.node_id {
             // Another process under our id speaks for itself.
-            self.check_self(&SelfReport {
-                incarnation: sender.incarnation,
-                heartbeat: sender.heartbeat,
-                age: Some(sender.age),
-                max_version: sender.max_version,
-                last_gc_version: sender.last_gc_version,
-            });
+            if proven && !header.observer {
+                self.check_self(&SelfReport {
+                    incarnation: sender.incarnation,
+                    heartbeat: sender.heartbeat,
+                    age: Some(sender.age),
+                    max_version: sender.max_version,
+                    last_gc_version: sender.last_gc_version,
+                });
+            }
             return Heard::Superseded;
         }
         let sign = Sign {
@@ -65,14 +68,8 @@ impl Node {
             heartbeat: if header.observer { 0 } else { sender.heartbeat },
             age: Some(sender.age),
         };
-        let heard = self.hear(&sender.node_id, sign, &sender.node_id);
-        if heard == Heard::Known
-            && let Some(member) = self.members.get_mut(&sender.node_id)
-        {
-            member.path = Some(origin.path);
-        }
-        self.members.confirm(&sender.node_id, &sender.node_id);
-        heard
+        // Hearing from the node itself confirms that it is there.
+        self.hear(&sender.node_id, sign, &sender.node_id)
     }
 
     /// Takes in a sign of life, from the node itself or through others (rules D2, L2, L7).
@@ -116,10 +113,26 @@ impl Node {
         let Some(member) = self.members.get_mut(node_id) else {
             return Heard::Unknown;
         };
-        if member.vitals.observe(heartbeat, age, now, health, detector) && !member.has_left() {
-            self.revive(node_id);
+        if member.vitals.observe(heartbeat, age, now, health, detector) {
+            if member.has_left() {
+                self.unschedule(node_id, NodeStatus::Left);
+            } else {
+                self.unschedule(node_id, NodeStatus::Dead);
+                self.revive(node_id);
+            }
         }
         Heard::Known
+    }
+
+    /// A later sign of life may be young enough for a node to be gossiped again (rule L6).
+    fn unschedule(&mut self, node_id: &str, status: NodeStatus) {
+        let scheduled = self
+            .members
+            .get(node_id)
+            .is_some_and(|member| member.status == NodeStatus::ScheduledForDeletion);
+        if scheduled && self.members.set_status(node_id, status) {
+            self.dirty.insert(NodeId::from(node_id));
+        }
     }
 
     /// After a newer heartbeat: live on receipt (rule D5), if it is young enough for that.
@@ -196,7 +209,7 @@ impl Node {
                 self.update_yield_timer();
                 true
             }
-            Verdict::StillYielding => {
+            Verdict::Wait => {
                 self.update_yield_timer();
                 true
             }
@@ -335,6 +348,7 @@ impl Node {
     /// node is scheduled for deletion, after the whole of it removed. Every clock starts at the
     /// sign of life itself, so that a dead node ends everywhere at one time.
     pub(super) fn tend_members(&mut self) {
+        self.drop_old_parked();
         let grace = self.config.dead_node_grace_period;
         let mut scheduled = Vec::new();
         let mut removed = Vec::new();
@@ -359,18 +373,39 @@ impl Node {
         self.counters.removed_forgotten += self.members.trim_removed(limit, self.now - grace);
     }
 
-    /// A place for a new node, by eviction if it must be and may be. `introducer` is `None` for a
-    /// node that speaks for itself.
-    pub(super) fn make_room(&mut self, introducer: Option<&str>) -> bool {
-        let max = self.config.limits.max_nodes;
-        if let Some(peer) = introducer
-            && (self.members.introduced_by(peer) >= (max / 8).max(1)
-                || self.members.len() + 1 >= max)
-        {
-            return false;
+    /// What was put aside and is still waiting after four intervals, waits for nothing.
+    fn drop_old_parked(&mut self) {
+        if self.members.parked_bytes() == 0 {
+            return;
         }
-        if self.members.len() + 1 < max {
+        let oldest = self.now - self.config.gossip_interval * 4;
+        let mut dropped = 0;
+        for (_, member) in self.members.iter_mut() {
+            if member.parked_since().is_some_and(|since| since < oldest) {
+                dropped += member.parked_bytes();
+                member.clear_parked();
+            }
+        }
+        self.members.adjust_parked(dropped, 0);
+    }
+
+    /// Whether one peer may name yet another node that nobody else has named (rule L8).
+    pub(super) fn may_introduce(&self, peer: &str) -> bool {
+        let max = self.config.limits.max_nodes;
+        self.members.introduced_by(peer) < (max / 8).max(1) && self.members.len() + 1 < max
+    }
+
+    /// A place for a new node, by eviction if it must be and may be. `introducer` is `None` for a
+    /// node that speaks for itself; only a live one of these evicts.
+    pub(super) fn make_room(&mut self, introducer: Option<&str>, live: bool) -> bool {
+        if let Some(peer) = introducer {
+            return self.may_introduce(peer);
+        }
+        if self.members.len() + 1 < self.config.limits.max_nodes {
             return true;
+        }
+        if !live {
+            return false;
         }
         let Some(candidate) = self.members.eviction_candidate() else {
             return false;
@@ -383,6 +418,9 @@ impl Node {
 
     /// The wall clock, told at the start and moved by the driver's clock.
     pub(super) fn wall_clock_ms(&self) -> u64 {
+        if self.config.wall_clock_ms == 0 {
+            return 0;
+        }
         let elapsed = u64::try_from(self.now.since(self.started).as_millis()).unwrap_or(u64::MAX);
         self.config.wall_clock_ms.saturating_add(elapsed)
     }

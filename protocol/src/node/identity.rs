@@ -10,6 +10,10 @@ use crate::time::Timestamp;
 /// A day, in milliseconds: how far ahead of our wall clock a generation may be.
 const FUTURE_MS: u64 = 24 * 3600 * 1000;
 
+/// Heartbeats of ours above this are no use of ours: at one per millisecond it takes 70 million
+/// years to get here. Far below the bound beyond which peers refuse them.
+const MAX_OWN_HEARTBEAT: u64 = MAX_VERSION / 2;
+
 /// This node's incarnation and heartbeat.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -20,6 +24,7 @@ pub(crate) struct Identity {
     started: Timestamp,
     interval: Duration,
     yielding: Option<Yielding>,
+    bumped_at: Option<Timestamp>,
 }
 
 /// Another process runs under our id: what it last was.
@@ -42,8 +47,9 @@ pub(crate) enum Verdict {
     Bump(u64),
     /// Another process runs under our id.
     Yield,
-    /// As before: we wait for the other process to fall silent.
-    StillYielding,
+    /// There is nothing to do about it now: we wait for the other process to fall silent, or have
+    /// just become another incarnation.
+    Wait,
 }
 
 impl Identity {
@@ -55,6 +61,7 @@ impl Identity {
             started: now,
             interval,
             yielding: None,
+            bumped_at: None,
         }
     }
 
@@ -91,9 +98,9 @@ impl Identity {
         if report.incarnation == self.incarnation {
             let foreign = report.max_version > own_max_version
                 || report.last_gc_version > own_gc_version
-                || report.heartbeat >= MAX_VERSION;
+                || report.heartbeat >= MAX_OWN_HEARTBEAT;
             if foreign {
-                return Verdict::Bump(self.incarnation.generation_id);
+                return self.bump_above(report.incarnation, now);
             }
             if report.heartbeat > self.heartbeat {
                 self.heartbeat = report.heartbeat + 1;
@@ -110,7 +117,7 @@ impl Identity {
                 yielding.heartbeat = report.heartbeat;
                 yielding.advanced_at = yielding.advanced_at.max(emitted.unwrap_or(Timestamp::MIN));
             }
-            return Verdict::StillYielding;
+            return Verdict::Wait;
         }
         match emitted {
             Some(emitted) if emitted >= self.started + self.interval * 2 => {
@@ -122,7 +129,19 @@ impl Identity {
                 Verdict::Yield
             }
             // A predecessor of ours, or nothing that is running now.
-            _ => Verdict::Bump(report.incarnation.generation_id),
+            _ => self.bump_above(report.incarnation, now),
+        }
+    }
+
+    /// One bump in two intervals is enough for any honest cause, and each makes everybody fetch our
+    /// state anew. Above the last generation there is nothing: no honest process has that one.
+    fn bump_above(&self, other: Incarnation, now: Timestamp) -> Verdict {
+        if other.generation_id >= MAX_VERSION {
+            return Verdict::Agrees;
+        }
+        match self.bumped_at {
+            Some(last) if now.since(last) < self.interval * 2 => Verdict::Wait,
+            _ => Verdict::Bump(other.generation_id),
         }
     }
 
@@ -138,10 +157,12 @@ impl Identity {
         self.heartbeat = 1;
         self.emitted_at = now;
         self.yielding = None;
+        self.bumped_at = Some(now);
     }
 }
 
 /// Whether a generation is so far ahead of the wall clock that no later start could supersede it.
+/// A wall clock of 0 is not known, and says nothing.
 pub(crate) fn is_from_the_future(generation_id: u64, wall_clock_ms: u64) -> bool {
-    generation_id > wall_clock_ms.saturating_add(FUTURE_MS)
+    wall_clock_ms > 0 && generation_id > wall_clock_ms.saturating_add(FUTURE_MS)
 }

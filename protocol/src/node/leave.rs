@@ -13,7 +13,7 @@ use crate::node::hear::Heard;
 use crate::node::timers::Timer;
 use crate::node::{Node, Origin, Target};
 use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
-use crate::state::{KEY_STATUS, STATUS_LEFT, Versions};
+use crate::state::{KEY_STATUS, NodeStatus, STATUS_LEFT, Versions};
 use crate::time::Timestamp;
 use crate::wire::size;
 
@@ -150,11 +150,13 @@ impl Node {
         header: &Header<'_>,
         deltas: &[NodeDelta<'_>],
     ) {
-        let heard = self.hear_sender(origin, header);
+        let heard = self.hear_sender(header, false);
         let sender = &*header.sender.node_id;
+        // A node that has left says so again when it did not hear that it was heard.
         let known = heard == Heard::Known
             && self.members.get(sender).is_some_and(|member| {
-                member.incarnation == header.sender.incarnation && member.is_gossiped()
+                let speaks = member.is_live() || member.status == NodeStatus::Left;
+                member.incarnation == header.sender.incarnation && speaks
             });
         if !known {
             self.counters.refused_pushes += 1;
@@ -166,27 +168,25 @@ impl Node {
         };
         let max_version = member.replica.versions().max_version;
         if max_version < header.sender.max_version {
-            // Something before it is missing: ask for that.
+            // Something before it is missing: ask for that, where the node is known to be. This
+            // message may come from anywhere.
             let (node_id, token) = (NodeId::from(sender), member.token);
-            self.pull(Peer { node_id, path: origin.path, token }, "", None);
+            if let Some(path) = member.path {
+                self.pull(Peer { node_id, path, token }, "", None);
+            }
         }
         let header = self.answer_header(origin.path.remote, header.nonce, None);
         let bytes = Message { header, body: Body::PushAck { max_version } }.encode();
         self.transmit(Target::reply(origin), bytes);
     }
 
-    pub(super) fn handle_push_ack(
-        &mut self,
-        origin: &Origin,
-        header: &Header<'_>,
-        max_version: u64,
-    ) {
+    pub(super) fn handle_push_ack(&mut self, header: &Header<'_>, max_version: u64) {
         let asked = self.leaving.as_ref().is_some_and(|leaving| leaving.nonce == header.echo);
         if !asked {
             self.counters.refused_unsolicited += 1;
             return;
         }
-        self.hear_sender(origin, header);
+        self.hear_sender(header, true);
         if let Some(leaving) = &mut self.leaving
             && max_version >= leaving.version
         {

@@ -273,7 +273,7 @@ impl Node {
             }
             Body::Ack { part, deltas } => self.handle_ack(origin, header, *part, deltas),
             Body::Push { deltas } => self.handle_push(origin, header, deltas),
-            Body::PushAck { max_version } => self.handle_push_ack(origin, header, *max_version),
+            Body::PushAck { max_version } => self.handle_push_ack(header, *max_version),
             Body::Refused { reason } => self.handle_refused(header, *reason),
         }
     }
@@ -319,9 +319,8 @@ impl Node {
             return;
         };
         let interval = self.config.gossip_interval;
+        // The round that was missed is due now; it is one, however many were missed.
         self.gate = Some(Gate { since: self.now, until: self.now + interval * 3 });
-        // One round, not the missed ones; and nothing that was asked before is awaited.
-        self.timers.lower(Timer::Round, self.now);
         if pause > interval {
             self.notify(Notice::Paused { pause });
         }
@@ -333,7 +332,9 @@ impl Node {
     }
 
     fn notify(&mut self, notice: Notice) {
-        if self.notices.len() >= MAX_NOTICES {
+        // Half of the room is kept for what peers cannot cause at will.
+        let limit = if notice.is_caused_by_peer() { MAX_NOTICES / 2 } else { MAX_NOTICES };
+        if self.notices.len() >= limit {
             self.counters.notices_dropped += 1;
             return;
         }

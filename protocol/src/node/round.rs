@@ -16,6 +16,13 @@ use crate::node::{Node, Target, no_addrs};
 use crate::peer_select::{self, Candidates};
 use crate::wire::size;
 
+/// A Syn, the range of node ids that it is about, and the nonce that its answer must echo.
+struct EncodedSyn {
+    nonce: u64,
+    range: (String, Option<String>),
+    bytes: Vec<u8>,
+}
+
 impl Node {
     /// One round of gossip: the heartbeat, the life cycle, and an exchange with a few peers.
     pub(super) fn round(&mut self) {
@@ -85,7 +92,12 @@ impl Node {
     pub(super) fn target(&self, node_id: &str) -> Option<Target> {
         let (node_id, member) = self.members.get_key_value(node_id)?;
         let reply = if member.addrs.is_empty() { Some(member.path?) } else { None };
-        Some(Target { node_id: Some(node_id.clone()), addrs: member.addrs.clone(), reply })
+        let mut addrs = member.addrs.clone();
+        if addrs.iter().any(|addr| self.addresses.is_own(addr)) {
+            // Addresses that mean every host itself, such as that of a local bridge.
+            addrs = addrs.iter().filter(|addr| !self.addresses.is_own(addr)).copied().collect();
+        }
+        Some(Target { node_id: Some(node_id.clone()), addrs, reply })
     }
 
     /// Sends what we have of the range, in as many messages as it takes; each is answered on its
@@ -113,8 +125,9 @@ impl Node {
         let one_message = self.link.preferred_message_len;
         let budget = self.exchanges.budget(peer, one_message, self.now);
         let parts = self.encode_syns(start, end, token, budget);
-        for (nonce, start, end, bytes) in parts {
-            let pending = Pending::new(target.clone(), purpose, start, end, self.now);
+        let share = budget / parts.len().max(1);
+        for EncodedSyn { nonce, range, bytes } in parts {
+            let pending = Pending::new(target.clone(), purpose, range, token, share, self.now);
             self.exchanges.open(nonce, pending, self.config.limits.max_pending_exchanges);
             self.watch_exchange(nonce);
             self.transmit(target.clone(), bytes);
@@ -128,7 +141,7 @@ impl Node {
         end: Option<&str>,
         token: u64,
         budget: usize,
-    ) -> Vec<(u64, String, Option<String>, Vec<u8>)> {
+    ) -> Vec<EncodedSyn> {
         let mut rng = self.rng.clone();
         let mut ranges: Vec<Digest<'_>> = Vec::new();
         let preferred = self.link.preferred_message_len;
@@ -155,10 +168,10 @@ impl Node {
         let budget = (budget / ranges.len()).max(preferred) as u64;
         let encode = |digest: Digest<'_>| {
             let nonce = rng.random();
-            let (start, end) = (digest.start.to_string(), digest.end.as_ref().map(Cow::to_string));
+            let range = (digest.start.to_string(), digest.end.as_ref().map(Cow::to_string));
             let header = Header { nonce, ..header.clone() };
             let bytes = Message { header, body: Body::Syn { budget, digest } }.encode();
-            (nonce, start, end, bytes)
+            EncodedSyn { nonce, range, bytes }
         };
         let parts = ranges.into_iter().map(encode).collect();
         self.rng = rng;
@@ -222,7 +235,9 @@ impl Node {
 
     /// Fetches more from a peer, unless another peer serves already.
     pub(super) fn pull(&mut self, peer: Peer, start: &str, end: Option<&str>) {
-        if !self.exchanges.begin_serving(&peer.node_id, self.now) {
+        if self.exchanges.is_pulling(&peer.node_id, start, end)
+            || !self.exchanges.begin_serving(&peer.node_id, self.now)
+        {
             return;
         }
         self.counters.pulls += 1;
@@ -248,8 +263,7 @@ impl Node {
         for (pending, repeated) in self.exchanges.tend(self.exchange_lifetime(), self.now) {
             let (start, end) = (pending.start.clone(), pending.end.clone());
             if repeated {
-                let token = self.token_of(&pending.target);
-                let (target, purpose) = (pending.target, pending.purpose);
+                let (target, purpose, token) = (pending.target, pending.purpose, pending.token);
                 self.open_exchange_with(target, purpose, &start, end.as_deref(), token);
             } else if let Some(peer) = pending.answered_by {
                 self.pull(peer, &start, end.as_deref());

@@ -86,7 +86,7 @@ impl<'a> Train<'a> {
             let start = rotation % owners.len();
             owners.rotate_left(start);
         }
-        owners.sort_by_key(|owner| !owner.urgent);
+        owners = urgent_first(owners);
         let count = owners.len().max(1);
         let mut queue: VecDeque<(StaleOwner<'a>, usize)> =
             owners.into_iter().map(|owner| (owner, 0)).collect();
@@ -138,6 +138,22 @@ impl<'a> Train<'a> {
         }
         train.messages = packer.finish();
         train
+    }
+}
+
+/// Every second place goes to an urgent owner, the first one included, so that neither kind waits for
+/// all of the other.
+fn urgent_first(owners: Vec<StaleOwner<'_>>) -> Vec<StaleOwner<'_>> {
+    let (urgent, others): (Vec<_>, Vec<_>) = owners.into_iter().partition(|owner| owner.urgent);
+    let (mut urgent, mut others) = (urgent.into_iter(), others.into_iter());
+    let mut ordered = Vec::with_capacity(urgent.len() + others.len());
+    loop {
+        let before = ordered.len();
+        ordered.extend(urgent.next());
+        ordered.extend(others.next());
+        if ordered.len() == before {
+            return ordered;
+        }
     }
 }
 

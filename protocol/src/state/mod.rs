@@ -18,9 +18,9 @@ pub use snapshot::{ClusterStateSnapshot, NodeState, NodeStatus};
 pub use value::VersionedValue;
 pub use versions::{DropReason, PruneCursor, Versions};
 
-pub(crate) use versions::{DeltaVersions, MAX_VERSION};
 #[cfg(test)]
 pub(crate) use versions::Breakage;
+pub(crate) use versions::{DeltaVersions, MAX_VERSION};
 
 #[cfg(test)]
 mod tests;

@@ -149,6 +149,8 @@ impl Replica {
         self.lower_deadlines(delta, before.max_version, now);
         if step.takes_entries {
             outcome.visible |= self.take_entries(delta, before.max_version, now);
+            // What arrives with nothing left of its time is never shown.
+            self.entries.expire(now);
         }
         outcome.visible |= self.entries.purge(self.versions.last_gc_version);
         // Rule g.

@@ -31,9 +31,10 @@ pub(crate) fn decode_addrs(text: &str) -> Vec<SocketAddr> {
     let usable = |addr: &SocketAddr| !addr.ip().is_unspecified() && addr.port() != 0;
     let canonical = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
     text.split(',')
+        // What is no address counts too: the length of a peer's text decides nothing here.
+        .take(MAX_ADDRS)
         .filter_map(|text| text.parse().ok())
         .map(canonical)
         .filter(usable)
-        .take(MAX_ADDRS)
         .collect()
 }

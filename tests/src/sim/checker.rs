@@ -64,6 +64,8 @@ struct Log {
     writes: HashMap<u64, (String, Seen)>,
     /// By which version the write at this version was overwritten or deleted, at the latest.
     ended: HashMap<u64, u64>,
+    /// Version of the newest operation on each key, at the latest.
+    newest: HashMap<String, u64>,
 }
 
 /// What one observer was shown of one node.
@@ -135,16 +137,18 @@ impl Checker {
             if seen.version <= log.max_version || seen.version > view.max_version {
                 return Err(format!("{node_id}: {key} was written at version {}", seen.version));
             }
+            log.newest.insert(key.clone(), seen.version);
             log.writes.insert(seen.version, (key.clone(), seen.clone()));
             if let Some(old) = old {
                 log.ended.insert(old.version, seen.version);
             }
         }
-        let (max_version, ended) = (view.max_version, &mut log.ended);
+        let (max_version, ended, newest) = (view.max_version, &mut log.ended, &mut log.newest);
         log.current.retain(|key, seen| {
             let stays = view.keys.contains_key(key);
             if !stays {
                 ended.insert(seen.version, max_version);
+                newest.insert(key.clone(), max_version);
             }
             stays
         });
@@ -230,7 +234,9 @@ fn judge_content(at: Timestamp, node_id: &NodeId, log: &Log, view: &View) -> Res
     Ok(())
 }
 
-/// What appears must not be superseded by what the view claims to know.
+/// What appears must not be superseded by what the view claims to know (I1, I2). Where the newest
+/// operation on the key lies above `max_version`, any older value is in order: what came between
+/// may have been overwritten before it was sent.
 fn judge_appearance(
     node_id: &NodeId,
     log: &Log,
@@ -238,10 +244,10 @@ fn judge_appearance(
     key: &str,
     seen: &Seen,
 ) -> Result<(), String> {
-    match log.ended.get(&seen.version) {
-        Some(end) if *end <= view.max_version => Err(format!(
-            "{node_id}: {key}@{} appears at max_version {}, and it ended at {end}",
-            seen.version, view.max_version
+    let (version, m) = (seen.version, view.max_version);
+    match log.newest.get(key) {
+        Some(newest) if version < *newest && *newest <= m => Err(format!(
+            "{node_id}: {key}@{version} appears at max_version {m}, and it ended by {newest}"
         )),
         _ => Ok(()),
     }

@@ -237,7 +237,9 @@ impl Sim {
         let observer = Observer { host, run: self.hosts[host].runs };
         let after = self.hosts[host].snapshot();
         if let Err(complaint) = checker.publication(self.now, observer, before, after) {
-            panic!("seed {}: at {}: host {host}: {complaint}", self.seed, self.now);
+            let counters = self.hosts[host].running().counters();
+            let (seed, now) = (self.seed, self.now);
+            panic!("seed {seed}: at {now}: host {host}: {complaint}\n{counters:?}");
         }
     }
 

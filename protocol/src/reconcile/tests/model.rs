@@ -178,7 +178,7 @@ impl World {
         let part = |byte: u8, of: u64| u64::from(byte) % of;
         let max_version = part(view, top);
         let last_gc_version = part((view / 8).wrapping_add(cursor), top) / 2;
-        let cursor = (cursor % 3 == 0 && max_version > 1).then(|| PruneCursor {
+        let cursor = (cursor.is_multiple_of(3) && max_version > 1).then(|| PruneCursor {
             position: part(cursor / 3, max_version),
             gc_version: last_gc_version + 1 + part(cursor / 5, top),
         });
@@ -353,18 +353,16 @@ impl World {
     /// After [`World::settle`] without the owner: what reached one correct replica before the crash,
     /// and was not changed again, is everywhere (R12).
     pub(super) fn check_spread(&self, before: &World) -> Result<(), Violation> {
-        for key in 0..KEYS.len() {
+        for (key, name) in KEYS.iter().enumerate() {
             let Some(newest) = self.owner.history[key].last().copied() else { continue };
             if self.owner.op(newest).value.is_none() {
                 continue;
             }
-            let has = |peer: &Peer| {
-                peer.replica.get(KEYS[key]).is_some_and(|entry| entry.version() == newest)
-            };
+            let has =
+                |peer: &Peer| peer.replica.get(name).is_some_and(|entry| entry.version() == newest);
             if before.peers.iter().any(has) && !self.peers.iter().all(has) {
                 let versions = |peer: &Peer| peer.replica.versions();
                 let all: Vec<Versions> = self.peers.iter().map(versions).collect();
-                let name = KEYS[key];
                 return violation("R12", format!("{name}@{newest} is not everywhere: {all:?}"));
             }
         }

@@ -70,7 +70,7 @@ fn shuffled(pairs: &[Pair], train: &Train<'_>, by: usize) -> BTreeMap<NodeId, Re
     let mut waiting: Vec<&NodeDelta<'_>> = train.messages.iter().flatten().collect();
     let middle = by % waiting.len().max(1);
     waiting.rotate_left(middle);
-    if by % 2 == 0 {
+    if by.is_multiple_of(2) {
         waiting.reverse();
     }
     loop {
@@ -101,7 +101,10 @@ fn check_lengths(train: &Train<'_>, budget: TrainBudget) -> Result<(), TestCaseE
     Ok(())
 }
 
-fn pairs_of(plan: &[(Vec<(u8, u16, u8)>, usize)]) -> Vec<Pair> {
+/// Writes of one owner, and after how many of them the peer was up to date.
+type Writes = (Vec<(u8, u16, u8)>, usize);
+
+fn pairs_of(plan: &[Writes]) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for (owner, (writes, behind)) in plan.iter().enumerate() {
         let mut pair = Pair::new(&format!("node-{owner}"), Log::new());
