@@ -103,9 +103,9 @@ pub enum Notice {
     },
     /// Half of the live nodes or more fell silent while others were heard.
     MassFailure {
-        /// How many were declared dead at once.
+        /// How many were declared dead within two intervals.
         failed: usize,
-        /// How many are live.
+        /// How many live on.
         live: usize,
     },
     /// This process did not run for a while (overload, a stop, a suspended machine).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chitchat_protocol::message::SelfReport;
-use chitchat_protocol::{Event, Incarnation, LinkLimits, NodeStatus, Notice};
+use chitchat_protocol::{DigestEntry, Event, Incarnation, LinkLimits, NodeStatus, Notice};
 use chitchat_tests::sim::{Puppet, Sim};
 
 #[test]
@@ -168,9 +168,15 @@ fn a_forged_report_about_oneself_is_answered_by_a_later_generation_and_loses_not
             max_version: state.max_version(),
             last_gc_version: 0,
         };
+        let forged = forgery(own);
         let mut puppet = Puppet::new("liar", 1);
-        puppet.about_you = Some(forgery(own));
-        let syn = puppet.syn(Vec::new());
+        puppet.about_you = Some(forged);
+        let entry = DigestEntry {
+            age: forged.age,
+            last_gc_version: forged.last_gc_version,
+            ..Puppet::entry("node-3", forged.incarnation, forged.heartbeat, forged.max_version)
+        };
+        let syn = puppet.syn(vec![entry]);
         puppet.say(&mut sim, 3, &syn);
         for _ in 0..60 {
             sim.run_for(Duration::from_millis(100));
@@ -191,15 +197,10 @@ fn a_forged_process_under_our_id_silences_us_for_no_longer_than_ten_intervals() 
     sim.run_rounds(10);
     sim.checker = None;
     let own = sim.host(3).running().incarnation();
-    let mut puppet = Puppet::new("liar", 1);
     let generation_id = own.generation_id + 1_000;
-    puppet.about_you = Some(SelfReport {
-        incarnation: Incarnation { generation_id, boot: 1 },
-        heartbeat: 5,
-        age: Some(Duration::ZERO),
-        max_version: 1,
-        last_gc_version: 0,
-    });
+    let mut puppet = Puppet::new("node-3", 1);
+    puppet.incarnation = Incarnation { generation_id, boot: 1 };
+    puppet.heartbeat = 5;
     let syn = puppet.syn(Vec::new());
     puppet.say(&mut sim, 3, &syn);
     sim.run_rounds(1);

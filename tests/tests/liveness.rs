@@ -93,6 +93,24 @@ fn a_joiner_that_meets_rising_heartbeats_of_a_dead_node_never_lists_it_live() {
     }
 }
 
+#[test]
+fn a_stale_heartbeat_after_an_own_pause_is_no_sign_of_life() {
+    // Rows S1, R6: node-1 lists node-0 as dead, is suspended for half an hour, and then hears of a
+    // later heartbeat of it, which is half an hour old.
+    let mut sim = Sim::cluster(1, 4);
+    sim.run_rounds(20);
+    sim.links.partition(&[0], &[1]);
+    sim.links.partition(&[1], &[2, 3]);
+    sim.run_rounds(30);
+    sim.kill(0);
+    assert!(!sim.host(1).lists_live("node-0"));
+    sim.stop_for(1, HALF_AN_HOUR);
+    sim.run_for(HALF_AN_HOUR - Duration::from_millis(10));
+    sim.links.heal();
+    nobody_lists_it_live_for_two_minutes(&mut sim);
+    assert!((1..4).all(|host| sim.host(host).live() == 3), "{}", sim.describe());
+}
+
 fn up_for_a_day(generation: Option<u64>) -> Sim {
     let mut sim = Sim::cluster_with(1, 4, Default::default(), |config| {
         // A slow interval, so that a day is not too many rounds.

@@ -7,6 +7,12 @@ use crate::time::Timestamp;
 
 /// How many intervals of own absence are remembered.
 const REMEMBERED: usize = 8;
+/// Intervals of silence from everybody after which the fault is rather here.
+const DEAF_AFTER: u32 = 3;
+/// Intervals of silence from everybody after which that is no longer believed.
+const DOUBT: u32 = 13;
+/// Fewer deaths than this at a time are no mass failure.
+const LEAST_MASS: usize = 3;
 
 /// When this process did not run or did not hear, so that silence then says nothing of others.
 #[derive(Clone, Debug)]
@@ -17,6 +23,8 @@ pub(crate) struct SelfHealth {
     deaf: bool,
     /// Disjoint, ascending.
     absences: VecDeque<(Timestamp, Timestamp)>,
+    /// When how many peers were declared dead, in the last two intervals.
+    deaths: Vec<(Timestamp, usize)>,
 }
 
 impl SelfHealth {
@@ -27,6 +35,7 @@ impl SelfHealth {
             last_heard: now,
             deaf: false,
             absences: VecDeque::new(),
+            deaths: Vec::new(),
         }
     }
 
@@ -83,10 +92,29 @@ impl SelfHealth {
         let ended = self.deaf.then(|| now.since(self.last_heard));
         if ended.is_some() {
             self.deaf = false;
-            self.record(self.last_heard, now);
+            // Once the doubt is over the dead are dead. Forgiving them the time after all would make
+            // the next stale heartbeat of one look like a sign of life.
+            if self.silence(now) < self.interval * DOUBT {
+                self.record(self.last_heard, now);
+            }
         }
         self.last_heard = now;
         ended
+    }
+
+    /// So many peers were declared dead, and so many live on. Returns how many died lately, if that
+    /// is half of those that lived, or more.
+    pub(crate) fn died(&mut self, count: usize, live: usize, now: Timestamp) -> Option<usize> {
+        let begin = now - self.interval * 2;
+        self.deaths.retain(|(at, _)| *at >= begin);
+        self.deaths.push((now, count));
+        let lately: usize = self.deaths.iter().map(|(_, count)| count).sum();
+        let mass = lately >= LEAST_MASS && lately >= live;
+        if mass {
+            // Told once.
+            self.deaths.clear();
+        }
+        mass.then_some(lately)
     }
 
     /// Time since somebody was heard, less own pauses.
@@ -99,7 +127,7 @@ impl SelfHealth {
     /// Returns the answer, and whether it is news.
     pub(crate) fn is_deaf(&mut self, now: Timestamp, live_peers: usize) -> (bool, bool) {
         let silence = self.silence(now);
-        let within = silence > self.interval * 3 && silence < self.interval * 13;
+        let within = silence > self.interval * DEAF_AFTER && silence < self.interval * DOUBT;
         let deaf = within && (self.deaf || live_peers >= 2);
         let news = deaf && !self.deaf;
         if deaf {
@@ -111,6 +139,6 @@ impl SelfHealth {
     /// When the doubt ends if nothing is heard until then.
     pub(crate) fn doubt_ends(&self, now: Timestamp) -> Timestamp {
         let forgiven = self.forgiven(self.last_heard, now);
-        self.last_heard + forgiven + self.interval * 13
+        self.last_heard + forgiven + self.interval * DOUBT
     }
 }

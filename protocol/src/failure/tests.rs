@@ -163,5 +163,26 @@ fn a_deaf_node_declares_nobody_dead_for_ten_intervals() {
     let later = tick_to(&mut health, 7_600);
     assert_eq!(health.is_deaf(later, 2), (false, false), "the doubt ends");
     assert_eq!(health.heard(later), Some(millis(6_600)));
-    assert_eq!(health.forgiven(at(0), later), millis(6_600));
+    assert_eq!(health.forgiven(at(0), later), Duration::ZERO, "what came of it stands");
+}
+
+#[test]
+fn a_short_deafness_is_forgiven() {
+    let mut health = SelfHealth::new(INTERVAL, at(0));
+    for tick in 1..=80 {
+        health.tick(at(50 * tick));
+    }
+    assert_eq!(health.is_deaf(at(4_000), 2), (true, true));
+    assert_eq!(health.heard(at(4_000)), Some(millis(4_000)));
+    assert_eq!(health.forgiven(at(0), at(5_000)), millis(4_000));
+}
+
+#[test]
+fn half_of_the_peers_dead_within_two_intervals_is_told_once() {
+    let mut health = SelfHealth::new(INTERVAL, at(0));
+    assert_eq!(health.died(2, 8, at(1_000)), None);
+    assert_eq!(health.died(2, 6, at(1_400)), None);
+    assert_eq!(health.died(1, 5, at(1_600)), Some(5));
+    assert_eq!(health.died(1, 4, at(1_700)), None);
+    assert_eq!(health.died(2, 2, at(5_000)), None, "two are no mass");
 }

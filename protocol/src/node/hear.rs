@@ -318,7 +318,6 @@ impl Node {
             self.timers.set(Timer::Liveness, self.health.doubt_ends(self.now));
             return;
         }
-        let live = self.members.live();
         let mut next = Timestamp::MAX;
         let mut dead = Vec::new();
         for (node_id, member) in self.members.iter().filter(|(_, member)| member.is_live()) {
@@ -334,8 +333,10 @@ impl Node {
             self.members.set_status(node_id, NodeStatus::Dead);
             self.dirty.insert(node_id.clone());
         }
-        if dead.len() >= 3 && dead.len() * 2 >= live {
-            let (failed, live) = (dead.len(), live);
+        let live = self.members.live();
+        if !dead.is_empty()
+            && let Some(failed) = self.health.died(dead.len(), live, self.now)
+        {
             self.notify(Notice::MassFailure { failed, live });
         }
         self.timers.set(Timer::Liveness, next);
