@@ -23,6 +23,9 @@ pub(crate) struct Member {
     /// A second copy that is fetched from the start, for a replica that its owner can no longer
     /// complete (ALGORITHM.md, rule F1).
     pub(crate) fresh: Option<Box<Replica>>,
+    /// The watermark of the peer that it is fetched from: what lies above is not taken, since it
+    /// comes from peers that are stuck too.
+    pub(crate) fresh_gc: u64,
     pub(crate) addrs: Arc<[SocketAddr]>,
     /// The way that its last message came.
     pub(crate) path: Option<Path>,
@@ -51,6 +54,7 @@ impl Member {
             status,
             replica: Replica::new(),
             fresh: None,
+            fresh_gc: 0,
             addrs: Arc::from([]),
             path: None,
             token: 0,

@@ -29,14 +29,19 @@ fn calm_peer(health: &SelfHealth) -> (Vitals, Timestamp) {
     (vitals, at(60_000))
 }
 
+/// Whether the peer is not declared dead yet.
+fn is_live(vitals: &Vitals, now: Timestamp, health: &SelfHealth) -> bool {
+    now <= vitals.deadline(now, health, &detector())
+}
+
 #[test]
 fn a_calm_peer_is_dead_after_about_six_intervals() {
     let health = SelfHealth::new(INTERVAL, at(0));
     let (vitals, last) = calm_peer(&health);
     let timeout = vitals.timeout(&detector());
     assert!((INTERVAL * 5..INTERVAL * 7).contains(&timeout), "{timeout:?}");
-    assert!(vitals.is_live(last + timeout - millis(1), &health, &detector()));
-    assert!(!vitals.is_live(last + timeout + millis(1), &health, &detector()));
+    assert!(is_live(&vitals, last + timeout - millis(1), &health));
+    assert!(!is_live(&vitals, last + timeout + millis(1), &health));
     assert!((vitals.phi(last + timeout, &health, &detector()) - 8.0).abs() < 0.01);
     let expected = calm_timeout(INTERVAL, 8.0);
     assert!(expected >= timeout && expected < timeout * 2, "{expected:?}");
@@ -82,8 +87,23 @@ fn a_stale_increment_of_a_dead_node_is_no_sign_of_life() {
     // The peer emitted one heartbeat more than we heard, half an hour ago.
     let heartbeat = vitals.heartbeat() + 1;
     assert!(vitals.observe(heartbeat, millis(1_799_500), now, &health, &detector()));
-    assert!(!vitals.is_live(now, &health, &detector()));
+    assert!(!is_live(&vitals, now, &health));
     assert_eq!(vitals.last_sign_of_life(), last + millis(500));
+}
+
+#[test]
+fn what_this_process_slept_through_revives_nobody() {
+    let mut health = SelfHealth::new(INTERVAL, at(0));
+    let (mut vitals, last) = calm_peer(&health);
+    health.tick(last);
+    let now = last + millis(1_800_000);
+    health.tick(now);
+    // The rest of the cluster was awake, and knows that this heartbeat is old.
+    vitals.observe(vitals.heartbeat() + 1, millis(1_799_500), now, &health, &detector());
+    assert!(is_live(&vitals, now, &health), "who was live is given the time");
+    assert!(!vitals.revives(now, &detector()), "who was dead stays dead");
+    vitals.observe(vitals.heartbeat() + 1, millis(500), now, &health, &detector());
+    assert!(vitals.revives(now, &detector()));
 }
 
 #[test]
@@ -121,8 +141,8 @@ fn a_pause_of_the_whole_process_kills_nobody() {
     let (vitals, last) = calm_peer(&health);
     health.tick(last);
     health.tick(last + millis(30_000));
-    assert!(vitals.is_live(last + millis(31_000), &health, &detector()));
-    assert!(!vitals.is_live(last + millis(30_000) + INTERVAL * 9, &health, &detector()));
+    assert!(is_live(&vitals, last + millis(31_000), &health));
+    assert!(!is_live(&vitals, last + millis(30_000) + INTERVAL * 9, &health));
 }
 
 #[test]

@@ -114,8 +114,9 @@ impl Vitals {
         self.last_sign_of_life + self.timeout(detector) + forgiven
     }
 
-    /// The verdict.
-    pub(crate) fn is_live(&self, now: Timestamp, health: &SelfHealth, detector: &Detector) -> bool {
-        now <= self.deadline(now, health, detector)
+    /// Whether the last sign of life is young enough for one who was dead, or not known, to be live.
+    /// Nothing is forgiven here: others measured the age, while this process may have slept.
+    pub(crate) fn revives(&self, now: Timestamp, detector: &Detector) -> bool {
+        now.since(self.last_sign_of_life) <= self.timeout(detector)
     }
 }

@@ -224,32 +224,34 @@ impl Node {
             return;
         };
         let ours = member.replica.versions();
-        let stuck = ours.max_version < ours.last_gc_version
-            && entry.max_version > ours.max_version
-            && entry.last_gc_version <= entry.max_version
-            && entry.max_version < ours.last_gc_version;
-        if stuck
-            && !member.is_live()
-            && member.incarnation == entry.incarnation
-            && member.fresh.is_none()
-        {
+        if member.incarnation != entry.incarnation || entry.max_version <= ours.max_version {
+            return;
+        }
+        if entry.max_version.max(entry.last_gc_version) >= ours.last_gc_version {
+            // This peer can help the copy that we have.
+            member.fresh = None;
+            return;
+        }
+        let newer = member.fresh.is_none() || entry.last_gc_version > member.fresh_gc;
+        if ours.max_version < ours.last_gc_version && !member.is_live() && newer {
             member.fresh = Some(Box::default());
+            member.fresh_gc = entry.last_gc_version;
         }
     }
 }
 
 /// Feeds the second copy, and swaps it in when it has caught up with its source.
 fn apply_to_fresh(member: &mut Member, delta: &NodeDelta<'_>, now: Timestamp) -> bool {
-    let Some(fresh) = &mut member.fresh else {
+    let Some(fresh) = member.fresh.as_mut().filter(|_| delta.last_gc_version <= member.fresh_gc)
+    else {
         return false;
     };
     let advanced = fresh.apply(delta, now).is_ok_and(|outcome| outcome.advanced);
     let versions = fresh.versions();
-    // What the source may lack of a longer log, no source below the watermark has.
     let complete = versions.max_version >= delta.source
         && versions.max_version > member.replica.versions().max_version;
     if complete && let Some(fresh) = member.fresh.take() {
-        member.replica = *fresh;
+        member.replica.replace_with(*fresh);
     }
     let ours: &Replica = &member.replica;
     if ours.versions().max_version >= ours.versions().last_gc_version {

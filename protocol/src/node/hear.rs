@@ -140,7 +140,7 @@ impl Node {
         let Some(member) = self.members.get(node_id) else {
             return;
         };
-        if !member.vitals.is_live(self.now, &self.health, &self.detector) {
+        if !member.is_live() && !member.vitals.revives(self.now, &self.detector) {
             return;
         }
         let due = member.vitals.deadline(self.now, &self.health, &self.detector);
@@ -161,7 +161,7 @@ impl Node {
         age: Duration,
     ) -> Member {
         let vitals = Vitals::new(heartbeat, self.now - age, &self.detector);
-        let live = vitals.is_live(self.now, &self.health, &self.detector);
+        let live = vitals.revives(self.now, &self.detector);
         if live {
             let due = vitals.deadline(self.now, &self.health, &self.detector);
             self.timers.lower(Timer::Liveness, due);

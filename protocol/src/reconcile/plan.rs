@@ -40,7 +40,7 @@ impl PeerView {
         let nothing_newer = ours.max_version < theirs.max_version
             || (ours.max_version == theirs.max_version
                 && ours.last_gc_version <= theirs.last_gc_version)
-            || ours.max_version < theirs.last_gc_version;
+            || ours.max_version.max(ours.last_gc_version) < theirs.last_gc_version;
         !nothing_newer && !self.frozen
     }
 

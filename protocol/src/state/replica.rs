@@ -164,6 +164,42 @@ impl Replica {
         Ok(outcome)
     }
 
+    /// Puts a copy that was fetched from the start in the place of this one (rule F1). Both are
+    /// complete up to their `m` (I1), so each refutes what the other has below that and it has not:
+    /// such entries are not served on, and what readers see does not go back (I5).
+    pub(crate) fn replace_with(&mut self, fresh: Replica) {
+        let old = std::mem::replace(self, fresh);
+        self.versions.horizon = self.versions.horizon.max(old.versions.horizon);
+        let m = old.versions.max_version;
+        let refuted: Vec<Arc<str>> = self
+            .entries()
+            .filter(|(_, entry)| !entry.is_tombstone() && entry.version() <= m)
+            .filter(|(key, entry)| old.get(key).is_none_or(|it| it.version() != entry.version()))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in &refuted {
+            self.entries.remove(key);
+        }
+        for (key, entry) in old.entries().filter(|(_, entry)| !entry.is_tombstone()) {
+            match self.get(key) {
+                None => {
+                    self.entries.insert(key.clone(), entry.clone().renewed());
+                    self.entries.doom(entry.version());
+                }
+                Some(same) if same.version() == entry.version() => {
+                    self.entries.lower_deadline(key, entry.version(), entry.raw_deadline());
+                    if entry.is_doomed() {
+                        self.entries.doom(entry.version());
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        if self.versions.max_version >= self.versions.horizon {
+            self.entries.drop_doomed();
+        }
+    }
+
     /// Rule d: live entries in the covered range that the delta does not confirm are doomed.
     fn prune(&mut self, delta: &NodeDelta<'_>, covered: Covered, breakage: Breakage) -> usize {
         let listed = delta.prune.as_ref().map_or(&[][..], |prune| &prune.versions);

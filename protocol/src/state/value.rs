@@ -77,6 +77,11 @@ impl VersionedValue {
         self.doomed = true;
     }
 
+    /// The same, as an entry of `E` whose deadline is watched.
+    pub(crate) fn renewed(self) -> VersionedValue {
+        VersionedValue { doomed: false, expired: false, ..self }
+    }
+
     /// Bytes of payload.
     pub(crate) fn payload_len(&self) -> usize {
         self.value.as_ref().map_or(0, |value| value.len())

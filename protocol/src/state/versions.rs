@@ -143,8 +143,9 @@ impl Versions {
         if delta.to <= self.max_version && delta.gc <= self.last_gc_version {
             return Err(DropReason::Stale);
         }
-        // Rule c: the comparison that keeps deleted keys dead (I2, I3).
-        if delta.source < self.last_gc_version && !breakage.no_source_floor {
+        // Rule c: the comparison that keeps deleted keys dead (I2, I3). A source with a watermark
+        // that is not below ours holds nothing that was deleted up to there, however short its copy.
+        if delta.source.max(delta.gc) < self.last_gc_version && !breakage.no_source_floor {
             return Err(DropReason::SourceBehindFloor);
         }
         let mut next = *self;

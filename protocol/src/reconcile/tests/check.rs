@@ -37,12 +37,10 @@ struct Seen {
 }
 
 impl Reader {
-    /// The replica is exchanged for a longer copy, which may lie below the old watermark and hold
-    /// what the old one had refuted: what was seen before does not bind it.
+    /// The replica is exchanged for a longer copy, which may lie below the old watermark. What was
+    /// seen before binds it too.
     pub(super) fn swapped(&mut self) {
-        let max_version = self.versions.max_version;
-        *self =
-            Reader { versions: Versions { max_version, ..Versions::default() }, ..Self::default() };
+        self.versions.last_gc_version = 0;
     }
 }
 

@@ -84,7 +84,9 @@ impl Schedule {
         }
         world.crashed = self.crash;
         if self.crash {
-            return world.settle(self.room);
+            let before = world.clone();
+            world.settle(self.room)?;
+            return world.check_spread(&before);
         }
         world.settle(self.room)?;
         world.check_equal()?;

@@ -16,8 +16,10 @@ const MAX_PARKED: usize = 8;
 #[derive(Clone, Default)]
 pub(super) struct Peer {
     pub(super) replica: Replica,
-    /// A second copy, of which the peer fetches all from the start (rule R8).
+    /// A second copy, of which the peer fetches all from the start (rule F1).
     pub(super) fresh: Option<Replica>,
+    /// The watermark of the peer that it is fetched from: what lies above is not taken.
+    pub(super) fresh_gc: u64,
     pub(super) parked: Vec<NodeDelta<'static>>,
     pub(super) reader: Reader,
     pub(super) cut_off: bool,
@@ -61,15 +63,17 @@ impl Peer {
         now: Timestamp,
         breakage: Breakage,
     ) -> Result<Result<ApplyOutcome, DropReason>, Violation> {
-        if let Some(fresh) = &mut self.fresh {
+        if let Some(fresh) = &mut self.fresh
+            && delta.last_gc_version <= self.fresh_gc
+        {
             let _ = fresh.apply_with(delta, now, breakage);
             // Caught up with the peer that it was fetched from.
             if fresh.versions().max_version >= delta.source
                 && fresh.versions().max_version > self.replica.versions().max_version
             {
-                fresh.expire(now);
                 self.reader.swapped();
-                self.replica = self.fresh.take().unwrap_or_default();
+                self.replica.replace_with(self.fresh.take().unwrap_or_default());
+                self.replica.expire(now);
             }
         }
         let versions = self.replica.versions();
@@ -96,17 +100,24 @@ impl Peer {
         Ok(result)
     }
 
-    /// Rule R8: our copy lies below a watermark that its silent owner can no longer help it over,
+    /// Rule F1: our copy lies below a watermark that its silent owner can no longer help it over,
     /// and a peer has a longer copy.
     pub(super) fn consider_fresh(&mut self, theirs: Versions) {
         let ours = self.replica.versions();
+        if theirs.max_version > ours.max_version
+            && theirs.max_version.max(theirs.last_gc_version) >= ours.last_gc_version
+        {
+            // This peer can help the first copy.
+            self.fresh = None;
+            return;
+        }
         if ours.max_version < ours.last_gc_version
             && theirs.max_version > ours.max_version
             && theirs.max_version < ours.last_gc_version
-            && theirs.last_gc_version <= theirs.max_version
-            && self.fresh.is_none()
+            && (self.fresh.is_none() || theirs.last_gc_version > self.fresh_gc)
         {
             self.fresh = Some(Replica::new());
+            self.fresh_gc = theirs.last_gc_version;
         }
     }
 }

@@ -21,7 +21,7 @@ fn no_schedule_of_loss_repetition_reordering_and_truncation_breaks_an_invariant(
 }
 
 #[test]
-fn no_schedule_breaks_an_invariant_after_the_owner_crashed() {
+fn what_reached_one_replica_reaches_all_after_the_owner_crashed() {
     if let Some((seed, violation)) = first_failure(seeds(5_000), true, SOUND) {
         panic!("{}", explain(seed, &violation, true, SOUND));
     }
