@@ -1,3 +1,8 @@
 //! Harness of the cross-crate tests: clusters of sans-I/O nodes in virtual time.
 
 pub mod sim;
+
+/// The example in README.md, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -176,8 +176,11 @@ fn a_forged_report_about_oneself_is_answered_by_a_later_generation_and_loses_not
             last_gc_version: forged.last_gc_version,
             ..Puppet::entry("node-3", forged.incarnation, forged.heartbeat, forged.max_version)
         };
-        let syn = puppet.syn(vec![entry]);
-        puppet.say(&mut sim, 3, &syn);
+        // The second time it has a token, which proves its address.
+        for _ in 0..2 {
+            let syn = puppet.syn(vec![entry.clone()]);
+            puppet.say(&mut sim, 3, &syn);
+        }
         for _ in 0..60 {
             sim.run_for(Duration::from_millis(100));
             for host in 0..3 {
@@ -201,8 +204,10 @@ fn a_forged_process_under_our_id_silences_us_for_no_longer_than_ten_intervals() 
     let mut puppet = Puppet::new("node-3", 1);
     puppet.incarnation = Incarnation { generation_id, boot: 1 };
     puppet.heartbeat = 5;
-    let syn = puppet.syn(Vec::new());
-    puppet.say(&mut sim, 3, &syn);
+    for _ in 0..2 {
+        let syn = puppet.syn(Vec::new());
+        puppet.say(&mut sim, 3, &syn);
+    }
     sim.run_rounds(1);
     let said = |sim: &Sim, holds: fn(&Notice) -> bool| {
         sim.host(3).notices.iter().any(|(_, notice)| holds(notice))

@@ -9,9 +9,9 @@ use chitchat_tests::sim::{HostId, Sim};
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
 
-/// Three peers that hold ascending heartbeats of node-0, which has been dead for half an hour, and
-/// that are cut off from each other.
-fn peers_with_three_heartbeats(seed: u64) -> Sim {
+/// Three peers that hold ascending heartbeats of node-0, which has been dead for so long, and that
+/// are cut off from each other.
+fn peers_with_three_heartbeats(seed: u64, dead_for: Duration) -> Sim {
     let mut sim = Sim::cluster(seed, 4);
     sim.run_rounds(20);
     for host in 1..4 {
@@ -23,7 +23,7 @@ fn peers_with_three_heartbeats(seed: u64) -> Sim {
         sim.run_for(Duration::from_secs(7));
     }
     sim.kill(0);
-    sim.run_for(HALF_AN_HOUR);
+    sim.run_for(dead_for);
     let heartbeats: Vec<u64> = (1..4)
         .filter_map(|host| sim.host(host).running().node_health("node-0", sim.now()))
         .map(|health| health.heartbeat)
@@ -39,11 +39,9 @@ fn nobody_lists_it_live_for_two_minutes(sim: &mut Sim) {
     }
 }
 
-#[test]
-fn a_node_long_dead_is_never_listed_live_when_a_partition_heals() {
-    // Row S1.
+fn the_partition_heals(dead_for: Duration) {
     for seed in 0..5 {
-        let mut sim = peers_with_three_heartbeats(seed);
+        let mut sim = peers_with_three_heartbeats(seed, dead_for);
         let begin = sim.now();
         sim.links.heal();
         nobody_lists_it_live_for_two_minutes(&mut sim);
@@ -59,11 +57,10 @@ fn a_node_long_dead_is_never_listed_live_when_a_partition_heals() {
     }
 }
 
-#[test]
-fn a_joiner_that_meets_rising_heartbeats_of_a_dead_node_never_lists_it_live() {
-    // Row S1: the joiner meets the three peers 2.5 s apart.
+/// The joiner meets the three peers 2.5 s apart.
+fn a_joiner_meets_rising_heartbeats(dead_for: Duration) {
     for seed in 0..5 {
-        let mut sim = peers_with_three_heartbeats(seed);
+        let mut sim = peers_with_three_heartbeats(seed, dead_for);
         let joiner = sim.add_host(Sim::config("joiner"), &[1, 2, 3]);
         sim.links.heal();
         sim.links.partition(&[1], &[2, 3]);
@@ -91,6 +88,32 @@ fn a_joiner_that_meets_rising_heartbeats_of_a_dead_node_never_lists_it_live() {
         });
         assert!(joined_live.is_empty());
     }
+}
+
+#[test]
+fn a_node_long_dead_is_never_listed_live_when_a_partition_heals() {
+    // Row S1.
+    the_partition_heals(HALF_AN_HOUR);
+}
+
+#[test]
+fn a_node_dead_for_less_than_a_minute_is_not_listed_live_either_when_a_partition_heals() {
+    // Row S1: dead for longer than its peers need to notice, but for less than what one sample of
+    // a stale heartbeat can make of the time that they tolerate.
+    the_partition_heals(Duration::from_secs(20));
+}
+
+#[test]
+fn a_joiner_that_meets_rising_heartbeats_of_a_dead_node_never_lists_it_live() {
+    // Row S1.
+    a_joiner_meets_rising_heartbeats(HALF_AN_HOUR);
+}
+
+#[test]
+fn a_joiner_that_meets_rising_heartbeats_of_a_node_dead_for_less_than_a_minute_never_lists_it_live()
+{
+    // Rows S1, S16.
+    a_joiner_meets_rising_heartbeats(Duration::from_secs(20));
 }
 
 #[test]

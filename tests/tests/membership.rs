@@ -161,7 +161,7 @@ fn the_key_of_a_crashed_owner_that_one_node_has_reaches_all() {
             sim.all_have([0, 1, 2, 3, 4, 6], "node-5", "last", Some("word"))
                 && sim.all_have([0, 1, 2, 3, 4, 6], "node-5", "key-7", Some(&"x".repeat(200)))
         });
-        sim.run_rounds(12);
+        sim.run_rounds(120);
         assert!(sim.all_give("node-5", Some(NodeStatus::Dead)), "{}", sim.describe());
     }
 }

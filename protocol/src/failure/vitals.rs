@@ -71,9 +71,13 @@ impl Vitals {
             return false;
         }
         let elapsed = self.elapsed(now, health);
-        self.window.sample(elapsed.min(detector.max_interval));
         self.heartbeat = heartbeat;
         self.last_sign_of_life = self.last_sign_of_life.max(now - age);
+        // News of one who is silent again since, or dead, says nothing of how often it is heard.
+        // Learnt from, it would lengthen the wait until the dead look live.
+        if self.revives(now, detector) {
+            self.window.sample(elapsed.min(detector.max_interval));
+        }
         true
     }
 

@@ -6,6 +6,7 @@ use crate::delta::NodeDelta;
 use crate::digest::DigestEntry;
 use crate::event::Notice;
 use crate::id::NodeId;
+use crate::limits::Limits;
 use crate::membership::Member;
 use crate::message::Refusal;
 use crate::node::Node;
@@ -74,7 +75,7 @@ impl Node {
             self.counters.entries_over_limit += 1;
             return progress;
         }
-        if self.is_over_limit(&member.replica, delta) {
+        if is_over_limit(&self.config.limits, &member.replica, delta) {
             self.freeze(&delta.node_id);
             return progress;
         }
@@ -108,18 +109,6 @@ impl Node {
             .any(|entry| entry.key.len() > max_key || entry.op.payload_len() > max_value)
     }
 
-    /// Whether taking this delta would make a copy outgrow its bounds: twice those of an owner, since
-    /// on the way to a state that is within them a copy can hold old and new entries together.
-    fn is_over_limit(&self, copy: &Replica, delta: &NodeDelta<'_>) -> bool {
-        if !copy.versions().step(&delta.versions()).is_ok_and(|step| step.takes_entries) {
-            return false;
-        }
-        let limits = &self.config.limits;
-        let (len, bytes) = copy.size_after(delta);
-        len > limits.max_keys_per_node.saturating_mul(2)
-            || bytes > limits.max_bytes_per_node.saturating_mul(2)
-    }
-
     fn freeze(&mut self, node_id: &str) {
         self.counters.deltas_frozen += 1;
         let until = self.now + self.config.gossip_interval * FREEZE_INTERVALS;
@@ -140,7 +129,8 @@ impl Node {
     fn apply_to_member(&mut self, delta: &NodeDelta<'_>) -> bool {
         let now = self.now;
         let fresh = self.members.get(&delta.node_id).and_then(|member| member.fresh.as_deref());
-        let feeds_fresh = fresh.is_some_and(|fresh| !self.is_over_limit(fresh, delta));
+        let feeds_fresh =
+            fresh.is_some_and(|fresh| !is_over_limit(&self.config.limits, fresh, delta));
         let Some(member) = self.members.get_mut(&delta.node_id) else { return false };
         let mut changed = feeds_fresh && apply_to_fresh(member, delta, now);
         match member.replica.apply(delta, now) {
@@ -187,11 +177,17 @@ impl Node {
 
     /// Applies what was kept aside and now follows on what is there.
     fn unpark(&mut self, node_id: &str) {
+        let limits = self.config.limits;
         let Some(member) = self.members.get_mut(node_id) else {
             return;
         };
         let before = member.parked_bytes();
+        let mut over_limit = false;
         while let Some(delta) = member.unpark() {
+            if is_over_limit(&limits, &member.replica, &delta) {
+                over_limit = true;
+                break;
+            }
             if let Ok(outcome) = member.replica.apply(&delta, self.now) {
                 self.counters.deltas_applied += 1;
                 self.counters.entries_pruned += outcome.doomed as u64;
@@ -199,6 +195,9 @@ impl Node {
         }
         let after = member.parked_bytes();
         self.members.adjust_parked(before, after);
+        if over_limit {
+            self.freeze(node_id);
+        }
     }
 
     /// What a change of a replica entails.
@@ -238,6 +237,17 @@ impl Node {
             member.fresh_gc = entry.last_gc_version;
         }
     }
+}
+
+/// Whether taking this delta would make a copy outgrow its bounds: twice those of an owner, since on
+/// the way to a state that is within them a copy can hold old and new entries together.
+fn is_over_limit(limits: &Limits, copy: &Replica, delta: &NodeDelta<'_>) -> bool {
+    if !copy.versions().step(&delta.versions()).is_ok_and(|step| step.takes_entries) {
+        return false;
+    }
+    let (len, bytes) = copy.size_after(delta);
+    len > limits.max_keys_per_node.saturating_mul(2)
+        || bytes > limits.max_bytes_per_node.saturating_mul(2)
 }
 
 /// Feeds the second copy, and swaps it in when it has caught up with its source.

@@ -32,6 +32,7 @@ pub struct Host {
     /// The earliest wake-up that is scheduled.
     pub(crate) wake_at: Timestamp,
     snapshot: Option<ClusterStateSnapshot>,
+    first: Option<ClusterStateSnapshot>,
     /// How many times a node was started here.
     pub(crate) runs: usize,
     /// All events since the node was started, with their times.
@@ -56,6 +57,7 @@ impl Host {
             stopped_until: Timestamp::MIN,
             wake_at: Timestamp::MAX,
             snapshot: None,
+            first: None,
             runs: 0,
             events: Vec::new(),
             notices: Vec::new(),
@@ -67,6 +69,7 @@ impl Host {
             .expect("the simulated configuration is valid");
         node.set_seed_addrs(self.seeds.clone());
         self.snapshot = Some(node.snapshot().clone());
+        self.first = self.snapshot.clone();
         self.runs += 1;
         self.events.clear();
         self.notices.clear();
@@ -112,6 +115,11 @@ impl Host {
     /// The state as the node sees it. Panics if none runs.
     pub fn snapshot(&self) -> &ClusterStateSnapshot {
         self.node.as_ref().expect("a node runs on this host").snapshot()
+    }
+
+    /// The snapshot that the node began with: all events come after it. Panics if none was started.
+    pub fn first_snapshot(&self) -> &ClusterStateSnapshot {
+        self.first.as_ref().expect("a node was started on this host")
     }
 
     /// A node's state as this one sees it.
