@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Bounds of a node. What exceeds one is refused and counted; nothing else is affected.
 ///
 /// The limits on keys and values also bind the own writes: a write that peers would have to refuse
-/// is an error at the call.
+/// is an error at the call. Use the same ones on all nodes. A copy of another node's entries may hold
+/// twice the number and the bytes, because on the way to a state within the limits it can hold old and
+/// new entries together; one that would grow beyond that is frozen, and tried again 60 intervals later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {

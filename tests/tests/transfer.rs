@@ -229,7 +229,8 @@ fn one_owner_at_its_size_limit_holds_up_nobody_else() {
     let kept: usize = sim.host(small).state_of("node-0").map_or(0, |state| {
         state.key_values().map(|(key, value)| key.len() + value.len() + 64).sum()
     });
-    assert!(kept <= 20_000, "{kept}");
+    // A copy may hold twice what an owner may, since on its way it can hold old and new entries.
+    assert!(kept <= 40_000, "{kept}");
     assert!(sim.all_see_all());
     // Frozen is not served again and again: the traffic of a calm cluster stays small.
     sim.traffic = Default::default();

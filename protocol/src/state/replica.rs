@@ -11,8 +11,14 @@ use crate::time::Timestamp;
 
 /// A copy of one owner's namespace: entries and how much of the log they cover.
 ///
-/// Changed by nothing but [`Replica::apply`]: deltas from peers. The owner writes through
+/// Changed by nothing but [`Replica::apply`], by deltas from peers, and by time. The owner writes through
 /// [`Node`](crate::Node).
+///
+/// ```compile_fail,E0616
+/// fn forge(replica: &mut chitchat_protocol::Replica) {
+///     replica.versions.last_gc_version = 7;
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Replica {
     pub(crate) entries: Entries,

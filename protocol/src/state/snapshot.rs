@@ -29,6 +29,24 @@ pub enum NodeStatus {
 
 /// The state of one node as of a snapshot. Read-only: there is no way to change a node's state but
 /// the node's own writes.
+///
+/// ```compile_fail,E0616
+/// fn forge(state: &mut chitchat_protocol::NodeState) {
+///     state.max_version += 1;
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// fn forge(state: &mut chitchat_protocol::NodeState) {
+///     state.set("key", "value");
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// fn forge(state: chitchat_protocol::NodeState) -> chitchat_protocol::NodeState {
+///     chitchat_protocol::NodeState { last_gc_version: 7, ..state }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
     pub(crate) id: ChitchatId,
