@@ -55,7 +55,8 @@ impl Report {
         if self.style != Style::Table {
             return;
         }
-        let mut lines = vec![format!("{:<10} {:>5} {:>5} {:>5}  keys seen", "node", "live", "dead", "left")];
+        let mut lines =
+            vec![format!("{:<10} {:>5} {:>5} {:>5}  keys seen", "node", "live", "dead", "left")];
         for (index, node) in cluster.running().take(SHOWN) {
             let state = node.snapshot();
             let left = state.with_status(chitchat::NodeStatus::Left).count();

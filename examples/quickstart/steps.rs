@@ -136,7 +136,8 @@ impl Demonstration {
 
     async fn expire(&mut self) -> Result<u64, StepError> {
         let ttl = Duration::from_millis(self.args.interval) * 10;
-        let what = format!("a lease of {} ms spreads, and ends everywhere in time", ttl.as_millis());
+        let what =
+            format!("a lease of {} ms spreads, and ends everywhere in time", ttl.as_millis());
         self.report.begin(&self.cluster, &what);
         let since = Instant::now();
         self.cluster.node(1)?.set_with_ttl("lease", "mine", ttl)?;

@@ -24,13 +24,14 @@ struct Storm {
     writes: u64,
     most_hosts: usize,
     tombstone_grace: Duration,
+    dead_grace: Duration,
     link: LinkLimits,
 }
 
 impl Storm {
     fn new(seed: u64) -> Storm {
         let mut rng = StdRng::seed_from_u64(seed ^ 0x5EED);
-        let count = rng.random_range(4..=6);
+        let count = rng.random_range(5..=7);
         let links = [
             LinkLimits::default(),
             LinkLimits::new(1_024, 1_024),
@@ -39,12 +40,15 @@ impl Storm {
         ];
         let link = *links.choose(&mut rng).expect("some links");
         let tombstone_grace = Duration::from_secs(rng.random_range(2..12));
+        // Sometimes the dead are removed while the storm still rages.
+        let dead_grace = Duration::from_secs(if rng.random_bool(0.25) { 35 } else { 3_600 });
         let sim = Sim::cluster_with(seed, count, link, |config| {
             config.marked_for_deletion_grace_period = tombstone_grace;
+            config.dead_node_grace_period = dead_grace;
         });
-        let most_hosts = rng.random_range(6..=10);
+        let most_hosts = rng.random_range(7..=10);
         let down = BTreeSet::new();
-        Storm { sim, rng, down, writes: 0, most_hosts, tombstone_grace, link }
+        Storm { sim, rng, down, writes: 0, most_hosts, tombstone_grace, dead_grace, link }
     }
 
     fn running(&self) -> Vec<HostId> {
@@ -111,6 +115,7 @@ impl Storm {
             11 | 12 if hosts < self.most_hosts => {
                 let mut config = Sim::config(&format!("node-{hosts}"));
                 config.marked_for_deletion_grace_period = self.tombstone_grace;
+                config.dead_node_grace_period = self.dead_grace;
                 config.initial_key_values = vec![("a".into(), format!("initial of {hosts}"))];
                 let host = self.sim.add_host_with(config, self.link, &[0, hosts - 1]);
                 self.sim.start(host);
@@ -150,9 +155,9 @@ impl Storm {
 #[test]
 fn random_faults_bring_back_no_deleted_key_and_lose_no_unchanged_one() {
     // Rows S7, S31, R1, R3, X14 and invariants I1 to I5 as readers see them.
-    for_seeds(300, |seed| {
+    for_seeds(500, |seed| {
         let mut storm = Storm::new(seed);
-        let length = Duration::from_secs(storm.rng.random_range(15..40));
+        let length = Duration::from_secs(storm.rng.random_range(20..80));
         storm.rage(length);
         storm.calm_down();
         let sim = &mut storm.sim;
