@@ -75,6 +75,17 @@ impl Node {
     /// Takes in a sign of life, from the node itself or through others (rules D2, L2, L7).
     pub(super) fn hear(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
         let Sign { incarnation, heartbeat, age } = sign;
+        let confirms = |member: &Member| {
+            member.introducer.as_deref().is_some_and(|introducer| introducer != reporter)
+        };
+        if let Some(member) = self.members.get(node_id)
+            && member.incarnation == incarnation
+            && member.vitals.heartbeat() >= heartbeat
+            && !confirms(member)
+        {
+            // By far the most frequent case: nothing new.
+            return Heard::Known;
+        }
         if self.config.refuse_future_generations
             && is_from_the_future(incarnation.generation_id, self.wall_clock_ms())
         {

@@ -162,10 +162,10 @@ impl Puppet {
         let answers: Vec<Captured> =
             heard.into_iter().filter(|message| message.to == self.addr).collect();
         for answer in &answers {
-            if let Ok(envelope) = chitchat_protocol::wire::Envelope::parse(&answer.bytes) {
-                if envelope.nonce != 0 {
-                    self.token = envelope.nonce;
-                }
+            if let Ok(envelope) = chitchat_protocol::wire::Envelope::parse(&answer.bytes)
+                && envelope.nonce != 0
+            {
+                self.token = envelope.nonce;
             }
         }
         answers
