@@ -101,6 +101,15 @@ fn an_unchanged_key_that_disappears_is_noticed() {
 }
 
 #[test]
+fn an_overwritten_key_that_disappears_is_noticed() {
+    let old = view(FIRST, 4, &[("a", 4, "old")]);
+    complains(&[old.clone(), view(FIRST, 5, &[("b", 5, "b")])], "disappeared");
+    // A deleted one may go before the deletion itself is here.
+    let with = view(FIRST, 5, &[("a", 4, "old"), ("b", 5, "b")]);
+    assert_eq!(complaint(&[with, view(FIRST, 5, &[("a", 4, "old")])]), None);
+}
+
+#[test]
 fn a_version_that_falls_is_noticed() {
     let later = view(FIRST, 6, &[("a", 6, "new"), ("b", 5, "b")]);
     complains(&[later, view(FIRST, 5, &[("a", 6, "new"), ("b", 5, "b")])], "max_version fell");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chitchat_protocol::{Config, Event, LinkLimits};
-use chitchat_tests::sim::{Sim, text_of};
+use chitchat_protocol::{Config, DeltaEntry, DeltaOp, Event, LinkLimits, NodeDelta, PruneSection};
+use chitchat_tests::sim::{Puppet, Sim, text_of};
 
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -237,5 +237,90 @@ fn replicas_of_a_dead_owner_agree_on_what_was_deleted() {
             assert_eq!(of(&sim, host), of(&sim, 1), "seed {seed}, host {host}");
         }
         assert_eq!(of(&sim, 1).1.len(), 11, "ten keys and the last word");
+    }
+}
+
+/// The log of the traces: 20 keys at versions 1 to 20, k@21, k deleted at 22, z@23. Version 1 is
+/// the protocol's, as in every log.
+fn entries(versions: impl IntoIterator<Item = u64>) -> Vec<DeltaEntry<'static>> {
+    let entry = |version: u64| {
+        let (key, value) = match version {
+            1 => ("\0initial".to_owned(), "1".to_owned()),
+            21 => ("k".to_owned(), "deleted".to_owned()),
+            23 => ("z".to_owned(), "z".to_owned()),
+            _ => (format!("key-{version}"), "stays".to_owned()),
+        };
+        let op = DeltaOp::Set { value: value.into(), ttl: None };
+        DeltaEntry { key: key.into(), version, op }
+    };
+    versions.into_iter().map(entry).collect()
+}
+
+/// What the owner sends to a replica that has `(m, g)`, cut at `to`, after its watermark is 22.
+fn of_owner(puppet: &Puppet, m: u64, g: u64, to: u64) -> NodeDelta<'static> {
+    let prune = (g < 22 && m > 0 && m < 22).then(|| PruneSection {
+        from: 0,
+        to: m,
+        versions: (1..=m.min(20)).collect(),
+    });
+    let above = entries((m + 1..=to).filter(|version| ![21, 22].contains(version)));
+    let base = Puppet::delta("owner", puppet.incarnation, puppet.heartbeat, 0, &[]);
+    NodeDelta {
+        from: m,
+        to,
+        source: 23,
+        horizon: 23,
+        last_gc_version: 22,
+        prune,
+        entries: above,
+        ..base
+    }
+}
+
+/// What a replica sends that has all up to 21 and never heard of the deletion.
+fn of_stale_replica(puppet: &Puppet, m: u64, to: u64) -> NodeDelta<'static> {
+    let base = Puppet::delta("owner", puppet.incarnation, puppet.heartbeat, 0, &[]);
+    let entries = entries(m + 1..=to);
+    NodeDelta { from: m, to, source: 21, horizon: 21, entries, ..base }
+}
+
+#[test]
+fn a_delta_from_before_the_deletion_does_not_bring_the_key_back_whenever_it_comes() {
+    // Traces T1, T2 and T3, rule (c), at every truncation point and in every order: the deltas are
+    // pushed by a peer that has them from honest nodes.
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for cut in 1..=21 {
+        for order in orders {
+            let mut sim = Sim::cluster(cut, 2);
+            sim.run_rounds(4);
+            sim.checker = None;
+            let mut relay = Puppet::new("relay", 1);
+            relay.join(&mut sim, 1, &[]);
+            let parts = [
+                of_owner(&relay, 0, 0, cut),
+                of_stale_replica(&relay, 0, 21),
+                of_stale_replica(&relay, cut.min(20), 21),
+            ];
+            for number in order.into_iter().chain(order) {
+                let push = relay.push(vec![parts[number].clone()]);
+                relay.say(&mut sim, 1, &push);
+            }
+            let m = sim.host(1).state_of("owner").expect("known").max_version();
+            let g = sim.host(1).state_of("owner").expect("known").last_gc_version();
+            // Then the owner itself is heard, as it answers this digest.
+            let push = relay.push(vec![of_owner(&relay, m, g, 23)]);
+            relay.say(&mut sim, 1, &push);
+            let state = sim.host(1).state_of("owner").expect("known");
+            let at = format!("cut at {cut}, order {order:?}");
+            assert_eq!(state.get("k"), None, "{at}");
+            assert_eq!(state.max_version(), 23, "{at}");
+            assert_eq!(state.num_key_values(), 20, "{at}");
+            // Late echoes change nothing any more.
+            for part in &parts {
+                let push = relay.push(vec![part.clone()]);
+                relay.say(&mut sim, 1, &push);
+            }
+            assert_eq!(sim.host(1).get("owner", "k"), None, "{at}");
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use crate::config::Config;
 use crate::id::NodeId;
-use crate::state::MAX_ADDRS;
+use crate::node::Node;
+use crate::state::{KEY_ADDRS, MAX_ADDRS, encode_addrs};
 
 /// Reports of peers that are remembered, for each address family.
 const MAX_REPORTS: usize = 16;
@@ -138,5 +139,28 @@ impl OwnAddresses {
         reports().filter(|addr| addr.is_ipv4() == ipv4).max_by_key(|addr| {
             (!addr.ip().is_loopback(), votes(*addr), self.advertised.contains(addr), *addr)
         })
+    }
+}
+
+impl Node {
+    /// A peer sees us at this address.
+    pub(super) fn learn_address(&mut self, reporter: &str, observed: SocketAddr) {
+        if self.addresses.observe(reporter, observed) {
+            self.readdress();
+        }
+    }
+
+    /// The transport is bound to these addresses now.
+    pub fn set_bound_addrs(&mut self, addrs: &[SocketAddr]) {
+        if self.addresses.set_bound(addrs) {
+            self.readdress();
+        }
+    }
+
+    /// Announces the present addresses. The identity stays.
+    fn readdress(&mut self) {
+        let text = encode_addrs(self.addresses.advertised());
+        self.own.set_reserved(KEY_ADDRS, &text, self.now);
+        self.dirty.insert(self.config.node_id.clone());
     }
 }

@@ -1,10 +1,6 @@
-//! Answering: Syn → SynAck → Ack.
+//! Answering a question: Syn → SynAck.
 
 use std::borrow::Cow;
-use std::hash::Hasher;
-use std::net::{IpAddr, SocketAddr};
-
-use siphasher::sip::SipHasher13;
 
 use crate::delta::NodeDelta;
 use crate::digest::{Digest, DigestEntry};
@@ -12,15 +8,10 @@ use crate::event::Notice;
 use crate::id::NodeId;
 use crate::membership::Member;
 use crate::message::{Body, Header, Message, Refusal, SelfReport, TrainPart};
-use crate::node::exchange::{Next, Peer, Purpose};
 use crate::node::hear::{Heard, Sign};
 use crate::node::{Node, Origin, Target};
 use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
-use crate::state::{KEY_ADDRS, encode_addrs};
 use crate::wire::size;
-
-/// How long a token that proves an address is good for, at least; in seconds.
-const TOKEN_EPOCH_SECONDS: i64 = 60;
 
 /// An address that has not proved that it wants it gets at most this many times what it sent.
 const REFLECTION_FACTOR: usize = 3;
@@ -33,9 +24,9 @@ struct Answer<'a> {
 }
 
 /// Encoded messages, and what could not be put into any.
-struct Encoded {
-    messages: Vec<Vec<u8>>,
-    too_large: Vec<(NodeId, u64)>,
+pub(super) struct Encoded {
+    pub(super) messages: Vec<Vec<u8>>,
+    pub(super) too_large: Vec<(NodeId, u64)>,
 }
 
 impl Node {
@@ -109,7 +100,11 @@ impl Node {
     }
 
     /// Takes in the signs of life of a digest; says what each entry is to us.
-    fn hear_entries(&mut self, entries: &[DigestEntry<'_>], reporter: &str) -> Vec<Heard> {
+    pub(super) fn hear_entries(
+        &mut self,
+        entries: &[DigestEntry<'_>],
+        reporter: &str,
+    ) -> Vec<Heard> {
         let mut heard = Vec::with_capacity(entries.len());
         for entry in entries {
             if *entry.node_id == *self.config.node_id || *entry.node_id == *reporter {
@@ -237,7 +232,7 @@ impl Node {
         }
     }
 
-    fn stale<'a>(
+    pub(super) fn stale<'a>(
         &self,
         node_id: &'a NodeId,
         member: &'a Member,
@@ -256,7 +251,7 @@ impl Node {
     }
 
     /// Our own state, for a peer that has this of it. Nothing while another process has our id.
-    fn own_stale(&self, theirs: Option<&DigestEntry<'_>>) -> Option<StaleOwner<'_>> {
+    pub(super) fn own_stale(&self, theirs: Option<&DigestEntry<'_>>) -> Option<StaleOwner<'_>> {
         let incarnation = self.identity.incarnation;
         let view = match theirs {
             Some(entry) if entry.incarnation == incarnation => PeerView::from_digest(entry),
@@ -337,209 +332,7 @@ impl Node {
         Encoded { messages, too_large: train.too_large }
     }
 
-    pub(super) fn handle_syn_ack(
-        &mut self,
-        origin: &Origin,
-        header: &Header<'_>,
-        part: TrainPart,
-        budget: u64,
-        entries: &[DigestEntry<'_>],
-        deltas: &[NodeDelta<'_>],
-    ) {
-        let nonce = header.echo;
-        let Some(pending) = self.exchanges.get(nonce) else {
-            self.counters.refused_unsolicited += 1;
-            return;
-        };
-        // It must be whom we asked, if we know whom we asked, and one and the same.
-        let asked = pending.target.node_id.as_ref();
-        let answering = pending.answered_by.as_ref().map(|peer| &peer.node_id);
-        if [asked, answering].into_iter().flatten().any(|id| **id != *header.sender.node_id) {
-            self.counters.refused_unsolicited += 1;
-            return;
-        }
-        let first = answering.is_none();
-        let (started, purpose) = (pending.started, pending.purpose);
-        let (start, end) = (pending.start.clone(), pending.end.clone());
-        // Of several addresses it is not known which one answered, unless it answers from there.
-        let asked_at = match *pending.target.addrs {
-            [addr] => Some(addr),
-            _ => None,
-        };
-        if self.gate.is_some_and(|gate| started >= gate.since) {
-            self.gate = None;
-        }
-        for addr in asked_at.into_iter().chain([origin.path.remote]) {
-            if self.seeds.binary_search(&addr).is_ok() {
-                self.answered_seeds.insert(addr);
-            }
-        }
-        // What concerns ourselves comes before anything else.
-        let mut conflict = header.about_you.is_some_and(|report| self.check_self(&report));
-        let own = entries.iter().find(|entry| *entry.node_id == *self.config.node_id);
-        conflict |= own.is_some_and(|entry| self.check_self(&report_of(entry)));
-        let sender = &*header.sender.node_id;
-        let heard = self.hear_sender(header, true);
-        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
-            self.exchanges.finish(nonce);
-            return;
-        }
-        if let Some(observed) = header.observed.filter(|_| first) {
-            self.learn_address(sender, observed);
-        }
-        self.hear_entries(entries, sender);
-        let progressed = self.apply_all(deltas, sender);
-        // The first token of a peer lifts the bound on its answers: that is progress too.
-        let token = header.nonce;
-        let known = self.members.get(sender).is_some_and(|member| member.token == token);
-        let validated = part.more && !known && purpose == Purpose::Round;
-        self.remember_path(origin, header, Some(token));
-        self.send_ack(origin, header, budget, entries, conflict);
-
-        let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
-        let progressed = progressed || validated;
-        match self.exchanges.record(nonce, peer.clone(), part, progressed, self.now) {
-            Next::Wait => {}
-            Next::Done => self.exchanges.end_serving(sender),
-            Next::Continue => self.pull(peer, &start, end.as_deref()),
-        }
-        self.watch_exchange(nonce);
-    }
-
-    /// Sends what the responder lacks.
-    fn send_ack(
-        &mut self,
-        origin: &Origin,
-        header: &Header<'_>,
-        budget: u64,
-        entries: &[DigestEntry<'_>],
-        conflict: bool,
-    ) {
-        let mut stale = Vec::new();
-        for entry in entries {
-            if *entry.node_id == *self.config.node_id {
-                stale.extend(if conflict { None } else { self.own_stale(Some(entry)) });
-                continue;
-            }
-            let Some((node_id, member)) = self.members.get_key_value(&entry.node_id) else {
-                continue;
-            };
-            if !member.is_gossiped() || *entry.node_id == *header.sender.node_id {
-                continue;
-            }
-            let (view, urgent) = if entry.incarnation == member.incarnation {
-                (PeerView::from_digest(entry), entry.max_version == 0)
-            } else if entry.incarnation < member.incarnation {
-                (PeerView::nothing(), true)
-            } else {
-                continue;
-            };
-            if view.is_behind(&member.replica) {
-                stale.push(self.stale(node_id, member, view, urgent));
-            }
-        }
-        if stale.is_empty() {
-            return;
-        }
-        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-        let budget = budget.min(self.config.limits.max_train_bytes);
-        let ack_header = self.answer_header(origin.path.remote, header.nonce, None);
-        let overhead = size::message_overhead(&ack_header);
-        let train_budget = TrainBudget::new(self.link, budget, overhead, overhead);
-        let train = Train::pack(stale, train_budget, self.rotation, self.now);
-        let count = train.messages.len();
-        let encode = |(index, deltas)| {
-            let body = Body::Ack { part: part(index, count, train.more), deltas };
-            Message { header: ack_header.clone(), body }.encode()
-        };
-        let messages = train.messages.into_iter().enumerate().map(encode).collect();
-        let encoded = Encoded { messages, too_large: train.too_large };
-        self.send_all(&Target::reply(origin), encoded);
-    }
-
-    pub(super) fn handle_ack(
-        &mut self,
-        origin: &Origin,
-        header: &Header<'_>,
-        part: TrainPart,
-        deltas: &[NodeDelta<'_>],
-    ) {
-        if !self.proves(origin.path.remote, header.echo) {
-            self.counters.refused_unsolicited += 1;
-            return;
-        }
-        let heard = self.hear_sender(header, true);
-        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
-            return;
-        }
-        let sender = &*header.sender.node_id;
-        let progressed = self.apply_all(deltas, sender);
-        self.remember_path(origin, header, Some(header.nonce));
-        let has_gap = |delta: &NodeDelta<'_>| {
-            self.members.get(&delta.node_id).is_some_and(|member| member.parked_len() > 0)
-        };
-        let missing = part.more || deltas.iter().any(has_gap);
-        if part.last && missing && progressed {
-            let peer =
-                Peer { node_id: NodeId::from(sender), path: origin.path, token: header.nonce };
-            self.pull(peer, "", None);
-        }
-    }
-
-    /// The way to a peer that has proven that it is there, and the token that it gave us.
-    fn remember_path(&mut self, origin: &Origin, header: &Header<'_>, token: Option<u64>) {
-        let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
-        if member.incarnation == header.sender.incarnation {
-            member.path = Some(origin.path);
-            member.token = token.unwrap_or(member.token);
-        }
-    }
-
-    /// A peer sees us at this address.
-    fn learn_address(&mut self, reporter: &str, observed: SocketAddr) {
-        if self.addresses.observe(reporter, observed) {
-            self.readdress();
-        }
-    }
-
-    /// The transport is bound to these addresses now.
-    pub fn set_bound_addrs(&mut self, addrs: &[SocketAddr]) {
-        if self.addresses.set_bound(addrs) {
-            self.readdress();
-        }
-    }
-
-    /// Announces the present addresses. The identity stays.
-    fn readdress(&mut self) {
-        let text = encode_addrs(self.addresses.advertised());
-        self.own.set_reserved(KEY_ADDRS, &text, self.now);
-        self.dirty.insert(self.config.node_id.clone());
-    }
-
-    pub(super) fn token_epoch(&self) -> i64 {
-        self.now.as_micros().div_euclid(TOKEN_EPOCH_SECONDS * 1_000_000)
-    }
-
-    /// A token that only somebody who receives messages at `remote` can know. Nothing is stored
-    /// for it, so that a flood of questions costs no memory.
-    pub(super) fn token(&self, remote: SocketAddr, epoch: i64) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
-        match remote.ip().to_canonical() {
-            IpAddr::V4(ip) => hasher.write(&ip.octets()),
-            IpAddr::V6(ip) => hasher.write(&ip.octets()),
-        }
-        hasher.write_u16(remote.port());
-        hasher.write_i64(epoch);
-        hasher.finish() | 1
-    }
-
-    /// Whether the token proves the address: given out in this epoch or the one before.
-    fn proves(&self, remote: SocketAddr, token: u64) -> bool {
-        let epoch = self.token_epoch();
-        token == self.token(remote, epoch) || token == self.token(remote, epoch - 1)
-    }
-
-    fn send_all(&mut self, target: &Target, encoded: Encoded) {
+    pub(super) fn send_all(&mut self, target: &Target, encoded: Encoded) {
         for bytes in encoded.messages {
             self.transmit(target.clone(), bytes);
         }
@@ -553,12 +346,12 @@ impl Node {
     }
 }
 
-fn part(index: usize, count: usize, more: bool) -> TrainPart {
+pub(super) fn part(index: usize, count: usize, more: bool) -> TrainPart {
     let last = index + 1 == count;
     TrainPart { index: u32::try_from(index).unwrap_or(u32::MAX), last, more: more && last }
 }
 
-fn report_of(entry: &DigestEntry<'_>) -> SelfReport {
+pub(super) fn report_of(entry: &DigestEntry<'_>) -> SelfReport {
     SelfReport {
         incarnation: entry.incarnation,
         heartbeat: entry.heartbeat,

@@ -5,15 +5,19 @@
 mod addresses;
 mod answer;
 mod apply;
+mod conclude;
+mod conflict;
 mod counters;
 mod exchange;
 mod hear;
 mod identity;
 mod leave;
+mod lifecycle;
 mod outputs;
 mod publish;
 mod round;
 mod timers;
+mod tokens;
 mod writes;
 
 use std::collections::{BTreeSet, VecDeque};

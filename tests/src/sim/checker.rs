@@ -62,10 +62,36 @@ struct Log {
     max_version: u64,
     current: BTreeMap<String, Seen>,
     writes: HashMap<u64, (String, Seen)>,
-    /// By which version the write at this version was overwritten or deleted, at the latest.
-    ended: HashMap<u64, u64>,
+    /// What became of the write at this version.
+    ended: HashMap<u64, End>,
     /// Version of the newest operation on each key, at the latest.
     newest: HashMap<String, u64>,
+}
+
+/// The end of a write.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Overwritten at this version.
+    Overwritten(u64),
+    /// Deleted, or expired.
+    Deleted,
+}
+
+impl Log {
+    /// Whether the key of this write has had a value ever since, and has it still.
+    fn is_set_ever_since(&self, mut version: u64, at: Timestamp) -> bool {
+        loop {
+            let Some((_, write)) = self.writes.get(&version) else { return false };
+            if write.deadline.is_some_and(|deadline| deadline <= at) {
+                return false;
+            }
+            match self.ended.get(&version) {
+                Some(End::Overwritten(next)) => version = *next,
+                Some(End::Deleted) => return false,
+                None => return true,
+            }
+        }
+    }
 }
 
 /// What one observer was shown of one node.
@@ -140,14 +166,14 @@ impl Checker {
             log.newest.insert(key.clone(), seen.version);
             log.writes.insert(seen.version, (key.clone(), seen.clone()));
             if let Some(old) = old {
-                log.ended.insert(old.version, seen.version);
+                log.ended.insert(old.version, End::Overwritten(seen.version));
             }
         }
         let (max_version, ended, newest) = (view.max_version, &mut log.ended, &mut log.newest);
         log.current.retain(|key, seen| {
             let stays = view.keys.contains_key(key);
             if !stays {
-                ended.insert(seen.version, max_version);
+                ended.insert(seen.version, End::Deleted);
                 newest.insert(key.clone(), max_version);
             }
             stays
@@ -276,15 +302,11 @@ fn judge_step(
         }
         judge_appearance(node_id, log, view, key, seen)?;
     }
+    // Also a key that was overwritten stays, with its former value, until the new one is here.
     for (key, old) in &former.view.keys {
-        if view.keys.contains_key(key) || log.ended.contains_key(&old.version) {
-            continue;
-        }
-        let write = log.writes.get(&old.version);
-        let deadline = write.and_then(|(_, write)| write.deadline);
-        if deadline.is_none_or(|deadline| deadline > at) {
+        if !view.keys.contains_key(key) && log.is_set_ever_since(old.version, at) {
             let version = old.version;
-            return Err(format!("{node_id}: {key}@{version} disappeared, and nothing changed it"));
+            return Err(format!("{node_id}: {key}@{version} disappeared, and was never deleted"));
         }
     }
     Ok(())

@@ -1,0 +1,177 @@
+//! What comes of a question: SynAck → Ack, and taking in both.
+
+use crate::delta::NodeDelta;
+use crate::digest::DigestEntry;
+use crate::id::NodeId;
+use crate::message::{Body, Header, Message, TrainPart};
+use crate::node::answer::{Encoded, part, report_of};
+use crate::node::exchange::{Next, Peer, Purpose};
+use crate::node::hear::Heard;
+use crate::node::{Node, Origin, Target};
+use crate::reconcile::{PeerView, Train, TrainBudget};
+use crate::wire::size;
+
+impl Node {
+    pub(super) fn handle_syn_ack(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        part: TrainPart,
+        budget: u64,
+        entries: &[DigestEntry<'_>],
+        deltas: &[NodeDelta<'_>],
+    ) {
+        let nonce = header.echo;
+        let Some(pending) = self.exchanges.get(nonce) else {
+            self.counters.refused_unsolicited += 1;
+            return;
+        };
+        // It must be whom we asked, if we know whom we asked, and one and the same.
+        let asked = pending.target.node_id.as_ref();
+        let answering = pending.answered_by.as_ref().map(|peer| &peer.node_id);
+        if [asked, answering].into_iter().flatten().any(|id| **id != *header.sender.node_id) {
+            self.counters.refused_unsolicited += 1;
+            return;
+        }
+        let first = answering.is_none();
+        let (started, purpose) = (pending.started, pending.purpose);
+        let (start, end) = (pending.start.clone(), pending.end.clone());
+        // Of several addresses it is not known which one answered, unless it answers from there.
+        let asked_at = match *pending.target.addrs {
+            [addr] => Some(addr),
+            _ => None,
+        };
+        if self.gate.is_some_and(|gate| started >= gate.since) {
+            self.gate = None;
+        }
+        for addr in asked_at.into_iter().chain([origin.path.remote]) {
+            if self.seeds.binary_search(&addr).is_ok() {
+                self.answered_seeds.insert(addr);
+            }
+        }
+        // What concerns ourselves comes before anything else.
+        let mut conflict = header.about_you.is_some_and(|report| self.check_self(&report));
+        let own = entries.iter().find(|entry| *entry.node_id == *self.config.node_id);
+        conflict |= own.is_some_and(|entry| self.check_self(&report_of(entry)));
+        let sender = &*header.sender.node_id;
+        let heard = self.hear_sender(header, true);
+        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
+            self.exchanges.finish(nonce);
+            return;
+        }
+        if let Some(observed) = header.observed.filter(|_| first) {
+            self.learn_address(sender, observed);
+        }
+        self.hear_entries(entries, sender);
+        let progressed = self.apply_all(deltas, sender);
+        // The first token of a peer lifts the bound on its answers: that is progress too.
+        let token = header.nonce;
+        let known = self.members.get(sender).is_some_and(|member| member.token == token);
+        let validated = part.more && !known && purpose == Purpose::Round;
+        self.remember_path(origin, header, Some(token));
+        self.send_ack(origin, header, budget, entries, conflict);
+
+        let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
+        let progressed = progressed || validated;
+        match self.exchanges.record(nonce, peer.clone(), part, progressed, self.now) {
+            Next::Wait => {}
+            Next::Done => self.exchanges.end_serving(sender),
+            Next::Continue => self.pull(peer, &start, end.as_deref()),
+        }
+        self.watch_exchange(nonce);
+    }
+
+    /// Sends what the responder lacks.
+    fn send_ack(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        budget: u64,
+        entries: &[DigestEntry<'_>],
+        conflict: bool,
+    ) {
+        let mut stale = Vec::new();
+        for entry in entries {
+            if *entry.node_id == *self.config.node_id {
+                stale.extend(if conflict { None } else { self.own_stale(Some(entry)) });
+                continue;
+            }
+            let Some((node_id, member)) = self.members.get_key_value(&entry.node_id) else {
+                continue;
+            };
+            if !member.is_gossiped() || *entry.node_id == *header.sender.node_id {
+                continue;
+            }
+            let (view, urgent) = if entry.incarnation == member.incarnation {
+                (PeerView::from_digest(entry), entry.max_version == 0)
+            } else if entry.incarnation < member.incarnation {
+                (PeerView::nothing(), true)
+            } else {
+                continue;
+            };
+            if view.is_behind(&member.replica) {
+                stale.push(self.stale(node_id, member, view, urgent));
+            }
+        }
+        if stale.is_empty() {
+            return;
+        }
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        let budget = budget.min(self.config.limits.max_train_bytes);
+        let ack_header = self.answer_header(origin.path.remote, header.nonce, None);
+        let overhead = size::message_overhead(&ack_header);
+        let train_budget = TrainBudget::new(self.link, budget, overhead, overhead);
+        let train = Train::pack(stale, train_budget, self.rotation, self.now);
+        let count = train.messages.len();
+        let encode = |(index, deltas)| {
+            let body = Body::Ack { part: part(index, count, train.more), deltas };
+            Message { header: ack_header.clone(), body }.encode()
+        };
+        let messages = train.messages.into_iter().enumerate().map(encode).collect();
+        let encoded = Encoded { messages, too_large: train.too_large };
+        self.send_all(&Target::reply(origin), encoded);
+    }
+
+    pub(super) fn handle_ack(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        part: TrainPart,
+        deltas: &[NodeDelta<'_>],
+    ) {
+        if !self.proves(origin.path.remote, header.echo) {
+            self.counters.refused_unsolicited += 1;
+            return;
+        }
+        let heard = self.hear_sender(header, true);
+        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
+            return;
+        }
+        let sender = &*header.sender.node_id;
+        let progressed = self.apply_all(deltas, sender);
+        self.remember_path(origin, header, Some(header.nonce));
+        let has_gap = |delta: &NodeDelta<'_>| {
+            self.members.get(&delta.node_id).is_some_and(|member| member.parked_len() > 0)
+        };
+        let missing = part.more || deltas.iter().any(has_gap);
+        if part.last && missing && progressed {
+            let peer =
+                Peer { node_id: NodeId::from(sender), path: origin.path, token: header.nonce };
+            self.pull(peer, "", None);
+        }
+    }
+
+    /// The way to a peer that has proven that it is there, and the token that it gave us.
+    pub(super) fn remember_path(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        token: Option<u64>,
+    ) {
+        let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
+        if member.incarnation == header.sender.incarnation {
+            member.path = Some(origin.path);
+            member.token = token.unwrap_or(member.token);
+        }
+    }
+}
