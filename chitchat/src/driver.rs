@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat_protocol::{Node, NodeId, Origin, Path, Target, Transmit};
+use chitchat_protocol::{Counters, Node, NodeId, Origin, Path, Target, Transmit};
 use chitchat_transport::{
     Destination, Inbound, InboundMessage, ReplyPath, Report, SendError, TransportReceiver,
     TransportSender,
@@ -41,6 +41,9 @@ pub(crate) struct Driver<S, R> {
     _resolver: JoinSet<()>,
     limiter: LogLimiter,
     send_failures: FailureSummary,
+    refusals: FailureSummary,
+    /// What was refused until the last look.
+    refused: [(&'static str, u64); 5],
     #[cfg(feature = "metrics")]
     meter: crate::metrics::Meter,
 }
@@ -83,6 +86,8 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
             _resolver: tasks,
             limiter: LogLimiter::default(),
             send_failures: FailureSummary::default(),
+            refusals: FailureSummary::default(),
+            refused: Counters::default().suspicious(),
         }
     }
 
@@ -198,6 +203,7 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
         let now = self.shared.clock.now();
         let mut transmits = Vec::new();
         let mut notices = Vec::new();
+        let refused;
         let news = {
             let mut core = self.shared.core()?;
             if core.node.poll_timeout() <= now {
@@ -208,8 +214,13 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
             let news = core.publish(&self.shared);
             core.publish_notices(notices.iter().cloned().map(OperatorNotice::Node).collect());
             self.tell_progress(&core.node);
+            refused = core.node.counters().suspicious();
             news
         };
+        let before = std::mem::replace(&mut self.refused, refused);
+        for ((kind, count), (_, before)) in refused.into_iter().zip(before) {
+            self.refusals.record_many(kind, count - before);
+        }
         for transmit in transmits {
             self.send(transmit);
         }
@@ -219,6 +230,9 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
             if let Some(left_out) = self.limiter.allow(kind, burst, now) {
                 journal::write_notice(&notice, left_out);
             }
+        }
+        if let Some(refusals) = self.refusals.due(now) {
+            tracing::warn!(%refusals, "messages refused since the last summary");
         }
         if let Some(failures) = self.send_failures.due(now) {
             tracing::warn!(%failures, "messages that could not be sent since the last summary");

@@ -52,7 +52,13 @@ pub(crate) struct FailureSummary {
 
 impl FailureSummary {
     pub(crate) fn record(&mut self, kind: &'static str) {
-        *self.counts.entry(kind).or_default() += 1;
+        self.record_many(kind, 1);
+    }
+
+    pub(crate) fn record_many(&mut self, kind: &'static str, count: u64) {
+        if count > 0 {
+            *self.counts.entry(kind).or_default() += count;
+        }
     }
 
     /// The summary, if there is something to say and the last one is a minute ago.

@@ -69,3 +69,17 @@ pub struct Counters {
     /// Notices dropped because nobody fetched them.
     pub notices_dropped: u64,
 }
+
+impl Counters {
+    /// The refusals of what no correct member of the cluster sends, by name: worth a line in a log
+    /// when they grow.
+    pub fn suspicious(&self) -> [(&'static str, u64); 5] {
+        [
+            ("malformed", self.refused_malformed),
+            ("unknown wire version", self.refused_version),
+            ("another cluster", self.refused_cluster),
+            ("answers to nothing asked", self.refused_unsolicited),
+            ("invalid deltas", self.deltas_invalid),
+        ]
+    }
+}
