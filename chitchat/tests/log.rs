@@ -5,7 +5,9 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chitchat::transport::memory::MemoryNetwork;
+use chitchat::transport::{Destination, OpenOptions, Transport, TransportSender};
 use common::{live, spawn_at, until, virtual_node};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -82,4 +84,32 @@ async fn a_peer_that_is_down_for_an_hour_is_one_warning_per_state_change() {
     until(&b, "c is back", |now| live(now) == 3).await;
     let back = lines.take();
     assert!(back.iter().all(|(level, _)| *level == Level::INFO), "{back:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_is_counted_and_told_at_most_once_a_minute() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let network = MemoryNetwork::new(2);
+    let a = spawn_at(&network, "10.0.0.1", virtual_node("a")).await;
+    let b = spawn_at(&network, "10.0.0.2", virtual_node("b").seeds(["10.0.0.1:7280"])).await;
+    until(&a, "all live", |now| live(now) == 2).await;
+    lines.take();
+
+    let addr = "10.0.0.9:7280".parse().unwrap();
+    let options = OpenOptions::new("none", "stranger", vec![addr]);
+    let (stranger, _receiver) = network.transport().open(options).await.unwrap();
+    let target = Destination::addr("10.0.0.1:7280".parse().unwrap());
+    for number in 0..1_200_u32 {
+        let garbage = Bytes::from(number.to_le_bytes().repeat(30));
+        stranger.send(&target, garbage).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let told = lines.take();
+    let warnings: Vec<_> = told.iter().filter(|(_, line)| line.contains("malformed")).collect();
+    assert!((1..=3).contains(&warnings.len()), "in two minutes: {told:#?}");
+    assert_eq!(told.len(), warnings.len(), "nothing else is told: {told:#?}");
+    assert_eq!(a.stats().protocol.refused_malformed, 1_200);
+    assert_eq!(live(&a.snapshot()), 2);
+    assert_eq!(live(&b.snapshot()), 2);
 }

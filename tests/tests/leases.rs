@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chitchat_protocol::{Event, NodeStatus, WriteError};
-use chitchat_tests::sim::{HostId, Sim};
+use chitchat_protocol::{DeltaOp, Event, NodeStatus, WriteError};
+use chitchat_tests::sim::{HostId, Puppet, Sim};
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -156,5 +156,33 @@ fn expiry_reaches_watchers_as_a_deletion() {
             .times_of(|event| matches!(event, Event::KeyDeleted { key, .. } if &**key == "lease"));
         assert_eq!(deleted.len(), 1, "host {host}");
         assert!(deleted[0].since(begin) < LEASE + Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn of_several_deadlines_for_one_version_the_earliest_holds() {
+    // Rule E1: a copy that was long on its way says that more is left than there is.
+    for order in [[8, 4, 60], [60, 8, 4], [4, 60, 8], [8, 60, 4]] {
+        let mut sim = Sim::cluster(6, 2);
+        sim.run_rounds(4);
+        sim.checker = None;
+        let mut relay = Puppet::new("relay", 1);
+        relay.join(&mut sim, 1, &[]);
+        let begin = sim.now();
+        for seconds in order {
+            let log = [("\0initial", "1"), ("lease", "me")];
+            let mut delta = Puppet::delta("owner", relay.incarnation, 1, 0, &log);
+            let value = "me".into();
+            delta.entries[1].op = DeltaOp::Set { value, ttl: Some(Duration::from_secs(seconds)) };
+            let push = relay.push(vec![delta]);
+            relay.say(&mut sim, 1, &push);
+        }
+        sim.run_for(Duration::from_millis(3_990));
+        assert_eq!(sim.host(1).get("owner", "lease"), Some("me"), "{order:?}");
+        sim.run_for(Duration::from_millis(20));
+        assert_eq!(sim.host(1).get("owner", "lease"), None, "{order:?}");
+        let deleted = sim.host(1).times_of(|event| matches!(event, Event::KeyDeleted { .. }));
+        assert_eq!(deleted.len(), 1);
+        assert!(deleted[0].since(begin) >= Duration::from_secs(4));
     }
 }

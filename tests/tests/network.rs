@@ -39,7 +39,8 @@ impl Storm {
             LinkLimits::new(65_507, 65_507),
         ];
         let link = *links.choose(&mut rng).expect("some links");
-        let tombstone_grace = Duration::from_secs(rng.random_range(2..12));
+        // Shorter than the longest delays, so that old deltas meet later watermarks; or longer.
+        let tombstone_grace = Duration::from_millis([600, 2_000, 8_000][rng.random_range(0..3)]);
         // Sometimes the dead are removed while the storm still rages.
         let dead_grace = Duration::from_secs(if rng.random_bool(0.25) { 35 } else { 3_600 });
         let sim = Sim::cluster_with(seed, count, link, |config| {
@@ -86,7 +87,7 @@ impl Storm {
                 self.sim.links.duplication = self.rng.random_range(0.0..0.3);
             }
             2 => {
-                let longest = Duration::from_millis(self.rng.random_range(1..2_500));
+                let longest = Duration::from_millis(self.rng.random_range(1..4_000));
                 self.sim.links.delay = Duration::from_micros(100)..longest;
             }
             3 | 4 => {
