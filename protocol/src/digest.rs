@@ -30,7 +30,22 @@ pub struct DigestEntry<'a> {
     pub frozen: bool,
 }
 
-impl DigestEntry<'_> {
+impl<'a> DigestEntry<'a> {
+    /// Nothing is known of this node: asks for all of it. Nothing is stored for that.
+    pub(crate) fn nothing(node_id: &'a str, incarnation: Incarnation) -> DigestEntry<'a> {
+        DigestEntry {
+            node_id: Cow::Borrowed(node_id),
+            incarnation,
+            heartbeat: 0,
+            age: None,
+            max_version: 0,
+            last_gc_version: 0,
+            cursor: None,
+            parked: None,
+            frozen: false,
+        }
+    }
+
     /// The copy's versions, for the planner.
     pub(crate) fn versions(&self) -> Versions {
         Versions {

@@ -1,7 +1,5 @@
 //! Answering a question: Syn → SynAck.
 
-use std::borrow::Cow;
-
 use crate::delta::NodeDelta;
 use crate::digest::{Digest, DigestEntry};
 use crate::event::Notice;
@@ -150,7 +148,7 @@ impl Node {
             match member {
                 Some((node_id, member)) => self.compare(&mut answer, node_id, member, entry),
                 None if *heard == Heard::Unknown && asks => {
-                    answer.entries.push(nothing_of(entry));
+                    answer.entries.push(DigestEntry::nothing(&entry.node_id, entry.incarnation));
                 }
                 None => {}
             }
@@ -218,17 +216,10 @@ impl Node {
                 }
             }
             Some(_) => {}
-            None => answer.entries.push(DigestEntry {
-                node_id: Cow::Borrowed(&*sender.node_id),
-                incarnation: sender.incarnation,
-                heartbeat: 0,
-                age: None,
-                max_version: 0,
-                last_gc_version: 0,
-                cursor: None,
-                parked: None,
-                frozen: false,
-            }),
+            None => {
+                let entry = DigestEntry::nothing(&sender.node_id, sender.incarnation);
+                answer.entries.push(entry);
+            }
         }
     }
 
@@ -358,20 +349,5 @@ pub(super) fn report_of(entry: &DigestEntry<'_>) -> SelfReport {
         age: entry.age,
         max_version: entry.max_version,
         last_gc_version: entry.last_gc_version,
-    }
-}
-
-/// Asks for everything of a node that the peer named. Nothing is stored for it.
-fn nothing_of<'a>(entry: &'a DigestEntry<'_>) -> DigestEntry<'a> {
-    DigestEntry {
-        node_id: Cow::Borrowed(&*entry.node_id),
-        incarnation: entry.incarnation,
-        heartbeat: 0,
-        age: None,
-        max_version: 0,
-        last_gc_version: 0,
-        cursor: None,
-        parked: None,
-        frozen: false,
     }
 }
