@@ -146,6 +146,10 @@ impl Node {
             Err(DropReason::Invalid) => self.counters.deltas_invalid += 1,
             Err(DropReason::Stale | DropReason::Empty) => self.counters.deltas_stale += 1,
         }
+        // Even what says nothing new may tell that a lease ends sooner (rule b).
+        if let Some(due) = member.replica.entries.next_deadline() {
+            self.timers.lower(Timer::Expiry, due);
+        }
         if changed {
             self.unpark(&delta.node_id);
             self.after_apply(&delta.node_id);
@@ -207,6 +211,7 @@ impl Node {
         };
         member.read_reserved();
         let left = member.has_left();
+        // Of what was put aside, too.
         if let Some(due) = member.replica.entries.next_deadline() {
             self.timers.lower(Timer::Expiry, due);
         }
