@@ -132,6 +132,10 @@ fn an_older_incarnation_after_a_newer_is_noticed() {
     checker.shown(NOW, READER, &owner(), second).expect("an honest step");
     checker.removed(READER, &owner());
     assert!(checker.shown(NOW, READER, &owner(), view(FIRST, 0, &[])).is_err());
+    // Unless whom it removed may be forgotten.
+    checker.forgetful = true;
+    checker.removed(READER, &owner());
+    assert!(checker.shown(NOW, READER, &owner(), view(FIRST, 0, &[])).is_ok());
 }
 
 #[test]

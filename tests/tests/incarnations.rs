@@ -39,6 +39,9 @@ impl Masquerade {
             }
         };
         let mut sim = Sim::cluster_with(seed, PEERS + TWINS, LinkLimits::default(), configure);
+        if let Some(checker) = &mut sim.checker {
+            checker.forgetful = few_floors;
+        }
         for twin in 0..TWINS {
             let mut config = Sim::config(&format!("node-{}", PEERS + twin));
             configure(&mut config);

@@ -109,6 +109,9 @@ pub struct Checker {
     shown: HashMap<(Observer, NodeId), Shown>,
     /// The highest incarnation that was ever shown.
     floors: HashMap<(Observer, NodeId), Incarnation>,
+    /// Nodes may forget whom they removed, since their bound on that is low. Then an older
+    /// incarnation that still runs may be shown again.
+    pub forgetful: bool,
     /// Number of views judged.
     pub judged: u64,
 }
@@ -184,7 +187,11 @@ impl Checker {
 
     /// An observer no longer shows a node.
     pub fn removed(&mut self, observer: Observer, node_id: &NodeId) {
-        self.shown.remove(&(observer, node_id.clone()));
+        let place = (observer, node_id.clone());
+        self.shown.remove(&place);
+        if self.forgetful {
+            self.floors.remove(&place);
+        }
     }
 
     /// An observer shows a node in this state.
