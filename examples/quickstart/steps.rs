@@ -191,15 +191,12 @@ impl Demonstration {
         );
         let node = self.cluster.take(leaver)?;
         let since = Instant::now();
-        let outcome = node.leave().await?;
+        // Says how many peers confirmed it in time; that all have heard of it is what is waited for.
+        node.leave().await?;
         let left =
             |state: &ClusterStateSnapshot| status(state, &name(leaver)) == Some(NodeStatus::Left);
         let took = self.cluster.until_all_see(since, left).await?;
         node.shutdown().await?;
-        if outcome.confirmed < outcome.needed {
-            let (confirmed, needed) = (outcome.confirmed, outcome.needed);
-            return Err(format!("{confirmed} of {needed} peers confirmed the leave").into());
-        }
         Ok(self.end(took))
     }
 }
