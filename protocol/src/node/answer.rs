@@ -39,10 +39,9 @@ impl Node {
         let sender = &header.sender;
         let proven = origin.peer.is_some() || self.proves(origin.path.remote, header.echo);
         let heard = self.hear_sender(header, proven);
-        let has_room = self.has_room();
         let refusal = match heard {
             Heard::Future => Some(Refusal::GenerationFromTheFuture),
-            Heard::Unknown if !header.observer && !has_room => {
+            Heard::Unknown if !header.observer && !self.has_room() => {
                 self.counters.refused_nodes += 1;
                 Some(Refusal::TooManyNodes)
             }
@@ -59,7 +58,7 @@ impl Node {
         let conflict = own.is_some_and(|entry| proven && self.check_self(&report_of(entry)));
         let about_you = self.report_on(sender);
         // One that only watches is answered like a member: it must go on seeing the others.
-        if matches!(heard, Heard::Superseded | Heard::Expired) && !header.observer {
+        if heard.is_refused() && !header.observer {
             // A refused sender is told why, never met with silence.
             let part = TrainPart { index: 0, last: true, more: false };
             let body = Body::SynAck { part, budget: 0, entries: Vec::new(), deltas: Vec::new() };
@@ -71,13 +70,18 @@ impl Node {
         }
         let heard = self.hear_entries(&digest.entries, &sender.node_id);
         let limit = if proven { None } else { Some(REFLECTION_FACTOR * len) };
-        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-        let budget = budget.min(self.config.limits.max_train_bytes);
+        let budget = self.granted(budget);
         let asks = self.may_introduce(&sender.node_id);
         let answer = self.answer_digest(header, digest, &heard, asks, conflict);
         let answer_header = self.answer_header(origin.path.remote, header.nonce, about_you);
         let encoded = self.encode_syn_ack(&answer_header, &sender.node_id, answer, budget, limit);
         self.send_all(&Target::reply(origin), encoded);
+    }
+
+    /// What a peer gets of the bytes that it asks for.
+    pub(super) fn granted(&self, budget: u64) -> usize {
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        budget.min(self.config.limits.max_train_bytes)
     }
 
     fn has_room(&self) -> bool {

@@ -135,8 +135,7 @@ impl Node {
         let mut changed = feeds_fresh && apply_to_fresh(member, delta, now);
         match member.replica.apply(delta, now) {
             Ok(outcome) => {
-                self.counters.deltas_applied += 1;
-                self.counters.entries_pruned += outcome.doomed as u64;
+                self.counters.applied(&outcome);
                 changed |= outcome.advanced || outcome.visible;
             }
             // A second copy that is being fetched needs what comes before, and gets it.
@@ -146,13 +145,14 @@ impl Node {
             Err(DropReason::Invalid) => self.counters.deltas_invalid += 1,
             Err(DropReason::Stale | DropReason::Empty) => self.counters.deltas_stale += 1,
         }
-        // Even what says nothing new may tell that a lease ends sooner (rule b).
-        if let Some(due) = member.replica.entries.next_deadline() {
-            self.timers.lower(Timer::Expiry, due);
-        }
         if changed {
             self.unpark(&delta.node_id);
             self.after_apply(&delta.node_id);
+        }
+        // Even what says nothing new may tell that a lease ends sooner (rule b).
+        let member = self.members.get(&delta.node_id);
+        if let Some(due) = member.and_then(|member| member.replica.entries.next_deadline()) {
+            self.timers.lower(Timer::Expiry, due);
         }
         changed
     }
@@ -193,8 +193,7 @@ impl Node {
                 break;
             }
             if let Ok(outcome) = member.replica.apply(&delta, self.now) {
-                self.counters.deltas_applied += 1;
-                self.counters.entries_pruned += outcome.doomed as u64;
+                self.counters.applied(&outcome);
             }
         }
         let after = member.parked_bytes();
@@ -211,10 +210,6 @@ impl Node {
         };
         member.read_reserved();
         let left = member.has_left();
-        // Of what was put aside, too.
-        if let Some(due) = member.replica.entries.next_deadline() {
-            self.timers.lower(Timer::Expiry, due);
-        }
         if left && member.status != NodeStatus::ScheduledForDeletion {
             self.members.set_status(node_id, NodeStatus::Left);
         }

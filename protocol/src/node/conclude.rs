@@ -6,7 +6,6 @@ use crate::id::NodeId;
 use crate::message::{Body, Header, Message, TrainPart};
 use crate::node::answer::{Encoded, part, report_of};
 use crate::node::exchange::{Next, Peer, Purpose};
-use crate::node::hear::Heard;
 use crate::node::{Node, Origin, Target};
 use crate::reconcile::{PeerView, Train, TrainBudget};
 use crate::wire::size;
@@ -55,7 +54,7 @@ impl Node {
         conflict |= own.is_some_and(|entry| self.check_self(&report_of(entry)));
         let sender = &*header.sender.node_id;
         let heard = self.hear_sender(header, true);
-        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
+        if heard.is_refused() {
             self.exchanges.finish(nonce);
             return;
         }
@@ -116,8 +115,7 @@ impl Node {
         if stale.is_empty() {
             return;
         }
-        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-        let budget = budget.min(self.config.limits.max_train_bytes);
+        let budget = self.granted(budget);
         let ack_header = self.answer_header(origin.path.remote, header.nonce, None);
         let overhead = size::message_overhead(&ack_header);
         let train_budget = TrainBudget::new(self.link, budget, overhead, overhead);
@@ -144,7 +142,7 @@ impl Node {
             return;
         }
         let heard = self.hear_sender(header, true);
-        if matches!(heard, Heard::Superseded | Heard::Future | Heard::Expired) {
+        if heard.is_refused() {
             return;
         }
         let sender = &*header.sender.node_id;

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::state::ApplyOutcome;
+
 /// What a node did and refused since its start. All fields only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -71,6 +73,11 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(crate) fn applied(&mut self, outcome: &ApplyOutcome) {
+        self.deltas_applied += 1;
+        self.entries_pruned += outcome.doomed as u64;
+    }
+
     /// The refusals of what no correct member of the cluster sends, by name: worth a line in a log
     /// when they grow.
     pub fn suspicious(&self) -> [(&'static str, u64); 5] {

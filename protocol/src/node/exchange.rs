@@ -182,16 +182,8 @@ impl Exchanges {
         let Some(pending) = self.pending.get_mut(&nonce) else {
             return Next::Done;
         };
-        if pending.parts.is_empty() {
-            // An answer that was on its way for longer says more about a stall than about the way.
-            let sample = now.since(pending.started).min(MAX_ROUND_TRIP);
-            self.round_trip = Some(self.round_trip.map_or(sample, |it| (it * 7 + sample) / 8));
-        }
-        if self.serving.as_ref().is_some_and(|(serving, _)| *serving == peer.node_id) {
-            self.serving = Some((peer.node_id.clone(), self.serves_until(now)));
-        }
-        let Some(pending) = self.pending.get_mut(&nonce) else { return Next::Done };
-        pending.answered_by = Some(peer);
+        let first = pending.parts.is_empty();
+        let started = pending.started;
         pending.last_activity = now;
         pending.progressed |= progressed;
         pending.more |= part.more;
@@ -202,10 +194,19 @@ impl Exchanges {
             pending.last_index = Some(part.index);
         }
         // With parts missing there is a chance that they were only overtaken: see `due`.
-        if !pending.is_complete() || pending.finished {
-            return Next::Wait;
+        let concludes = pending.is_complete() && !pending.finished;
+        let serves = self.serving.as_ref().is_some_and(|(serving, _)| *serving == peer.node_id);
+        pending.answered_by = Some(peer);
+        if first {
+            // An answer that was on its way for longer says more about a stall than about the way.
+            let sample = now.since(started).min(MAX_ROUND_TRIP);
+            self.round_trip = Some(self.round_trip.map_or(sample, |it| (it * 7 + sample) / 8));
         }
-        self.conclude(nonce)
+        let renewed = self.serves_until(now);
+        if let Some((_, until)) = self.serving.as_mut().filter(|_| serves) {
+            *until = renewed;
+        }
+        if concludes { self.conclude(nonce) } else { Next::Wait }
     }
 
     /// The train has ended, or has stopped coming: adapts the window and decides what is next.

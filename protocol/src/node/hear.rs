@@ -27,6 +27,13 @@ pub(crate) enum Heard {
     Expired,
 }
 
+impl Heard {
+    /// Whether a sender that is this is not to be listened to.
+    pub(crate) fn is_refused(self) -> bool {
+        matches!(self, Heard::Superseded | Heard::Future | Heard::Expired)
+    }
+}
+
 /// What a message says of a node's life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sign {
