@@ -1,7 +1,10 @@
 //! The log: one line for each change of who is there, and rate-limited lines for the rest.
 
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
 use chitchat_protocol::{Event, Notice};
-use chitchat_transport::Report;
+use chitchat_transport::{CredentialsReport, Report};
 
 use crate::error::CloseReason;
 
@@ -179,6 +182,7 @@ pub(crate) fn report_rate(report: &Report) -> Option<Rate> {
     match report {
         Report::RejectedUs { .. } => Some(Rate { kind: "rejected us", burst: 1 }),
         Report::IdentityRefused { .. } => Some(Rate { kind: "identity refused", burst: 1 }),
+        Report::Credentials(_) => Some(Rate { kind: "credentials", burst: 8 }),
         _ => None,
     }
 }
@@ -193,6 +197,55 @@ pub(crate) fn write_report(report: &Report, suppressed: u64) {
             %addr, ?expected, ?presented, %reason, suppressed,
             "a peer did not prove to be who it has to be"
         ),
+        Report::Credentials(report) => write_credentials(report, suppressed),
         _ => {}
+    }
+}
+
+fn write_credentials(report: &CredentialsReport, suppressed: u64) {
+    match report {
+        CredentialsReport::Reloaded { not_after } => tracing::info!(
+            expires = %Moment(*not_after), suppressed,
+            "this node's credentials were loaded anew"
+        ),
+        CredentialsReport::ReloadFailed { reason } => tracing::warn!(
+            %reason, suppressed,
+            "new credentials could not be read; the former ones stay in use"
+        ),
+        CredentialsReport::Expiring { not_after } => tracing::warn!(
+            expires = %Moment(*not_after), suppressed,
+            "this node's certificate expires soon, or has expired: issue a new one"
+        ),
+        CredentialsReport::StaleRevocationList { issuer, next_update } => tracing::warn!(
+            %issuer, expected = %Moment(*next_update), suppressed,
+            "a list of revoked certificates is out of date; it stays in use"
+        ),
+        other => tracing::warn!(report = ?other, suppressed, "news about the credentials"),
+    }
+}
+
+/// A moment relative to now, since the standard library knows no calendar.
+struct Moment(SystemTime);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.duration_since(SystemTime::now()) {
+            Ok(left) => write!(f, "in {}", Span(left)),
+            Err(past) => write!(f, "{} ago", Span(past.duration())),
+        }
+    }
+}
+
+/// A duration in the largest unit that fits twice.
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            seconds @ ..120 => write!(f, "{seconds} s"),
+            seconds @ 120..7_200 => write!(f, "{} min", seconds / 60),
+            seconds @ 7_200..172_800 => write!(f, "{} h", seconds / 3_600),
+            seconds => write!(f, "{} days", seconds / 86_400),
+        }
     }
 }

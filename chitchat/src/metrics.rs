@@ -8,6 +8,8 @@
 //! | --- | --- | --- |
 //! | [`NODES`] | gauge | nodes by `status`: `alive`, `dead`, `left`, `scheduled_for_deletion` |
 //! | [`QUEUE_BYTES`] | gauge | bytes that wait in the transport, by `queue`: `send`, `receive` |
+//! | [`CONNECTIONS`] | gauge | connections that the transport holds open |
+//! | [`CREDENTIALS_EXPIRE`] | gauge | when this node's certificate expires, in seconds since 1970 |
 //! | [`SEED_ADDRESSES`] | gauge | addresses that the seeds have |
 //! | [`ROUNDS`] | counter | rounds of gossip |
 //! | [`MESSAGES`] | counter | messages, by `direction`: `sent`, `received` |
@@ -17,10 +19,14 @@
 //! | [`SEND_ERRORS`] | counter | messages that the transport did not take, by `reason`: `queue_full`, `too_large`, `no_usable_address`, `closed`, `other` |
 //! | [`DROPPED`] | counter | messages that the transport lost, by `reason`: `sending`, `receive_queue_full`, `malformed` |
 //! | [`FAILURES`] | counter | failures of the environment that the transport survived, by `error` |
-//! | [`REPORTS`] | counter | reports of the transport, by `kind`: `unreachable`, `rejected_us`, `identity_refused`, `other` |
+//! | [`IDENTITIES_REFUSED`] | counter | peers refused because of their identity or certificate, by `reason` |
+//! | [`CONNECTIONS_OPENED`] | counter | connections that were set up |
+//! | [`REPORTS`] | counter | reports of the transport, by `kind`: `unreachable`, `rejected_us`, `identity_refused`, `credentials`, `other` |
 //! | [`SEED_LOOKUPS`] | counter | lookups of seeds, by `outcome`: `ok`, `failed` |
 //! | [`EVENTS`] | counter | events that were published |
 //! | [`MISSED`] | counter | events and notices that slow readers missed |
+
+use std::time::SystemTime;
 
 use chitchat_protocol::{ClusterStateSnapshot, NodeStatus, Timestamp};
 use metrics::{Label, counter, gauge};
@@ -50,6 +56,14 @@ pub const SEND_ERRORS: &str = "chitchat_send_errors_total";
 pub const DROPPED: &str = "chitchat_transport_dropped_total";
 /// Failures of the environment that the transport survived, by error.
 pub const FAILURES: &str = "chitchat_transport_failures_total";
+/// Peers refused because of their identity or certificate, by reason.
+pub const IDENTITIES_REFUSED: &str = "chitchat_identities_refused_total";
+/// Connections that were set up.
+pub const CONNECTIONS_OPENED: &str = "chitchat_connections_opened_total";
+/// Connections that the transport holds open.
+pub const CONNECTIONS: &str = "chitchat_connections";
+/// When this node's certificate expires.
+pub const CREDENTIALS_EXPIRE: &str = "chitchat_credentials_expire_timestamp_seconds";
 /// Reports of the transport, by kind.
 pub const REPORTS: &str = "chitchat_transport_reports_total";
 /// Lookups of seeds, by outcome.
@@ -108,6 +122,11 @@ impl Meter {
         for (name, bytes) in queues {
             gauge!(QUEUE_BYTES, self.with(Some(("queue", name)))).set(number(bytes as u64));
         }
+        gauge!(CONNECTIONS, self.with(None)).set(number(stats.transport.connections as u64));
+        let expire_at = stats.transport.credentials_expire_at;
+        if let Some(at) = expire_at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+            gauge!(CREDENTIALS_EXPIRE, self.with(None)).set(number(at.as_secs()));
+        }
         gauge!(SEED_ADDRESSES, self.with(None)).set(number(stats.seeds.addresses));
     }
 
@@ -117,6 +136,7 @@ impl Meter {
         count(ROUNDS, None, protocol.rounds);
         count(EVENTS, None, stats.events);
         count(MISSED, None, stats.missed_by_readers);
+        count(CONNECTIONS_OPENED, None, transport.connections_opened);
         let labelled = [
             (MESSAGES, "direction", "sent", protocol.messages_sent),
             (MESSAGES, "direction", "received", protocol.messages_received),
@@ -152,6 +172,7 @@ impl Meter {
             (REPORTS, "kind", "unreachable", reports.unreachable),
             (REPORTS, "kind", "rejected_us", reports.rejected_us),
             (REPORTS, "kind", "identity_refused", reports.identity_refused),
+            (REPORTS, "kind", "credentials", reports.credentials),
             (REPORTS, "kind", "other", reports.other),
             (SEED_LOOKUPS, "outcome", "ok", seeds.lookups.saturating_sub(seeds.failures)),
             (SEED_LOOKUPS, "outcome", "failed", seeds.failures),
@@ -161,6 +182,9 @@ impl Meter {
         }
         for (error, times) in &transport.failures {
             count(FAILURES, Some(("error", error)), *times);
+        }
+        for (reason, times) in &transport.identities_refused {
+            count(IDENTITIES_REFUSED, Some(("reason", reason)), *times);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use chitchat_protocol::Counters;
 use chitchat_transport::{Report, SendError, TransportStats};
@@ -58,6 +59,8 @@ pub struct ReportCounts {
     pub rejected_us: u64,
     /// A peer did not prove to be who it has to be.
     pub identity_refused: u64,
+    /// News about this node's own credentials.
+    pub credentials: u64,
     /// Anything else.
     pub other: u64,
 }
@@ -91,8 +94,23 @@ struct TransportStatsShape {
     reports_suppressed: u64,
     reopened: u64,
     failures: BTreeMap<&'static str, u64>,
+    identities_refused: BTreeMap<&'static str, u64>,
+    connections_opened: u64,
+    connections: usize,
+    #[serde(serialize_with = "unix_seconds")]
+    credentials_expire_at: Option<SystemTime>,
     send_queue_bytes: usize,
     receive_queue_bytes: usize,
+}
+
+/// A moment as seconds since 1970, as the metrics have it.
+fn unix_seconds<S: serde::Serializer>(
+    at: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .map(|since| since.as_secs())
+        .serialize(serializer)
 }
 
 /// A counter that several tasks share.
@@ -124,6 +142,7 @@ pub(crate) struct Tallies {
     report_unreachable: Tally,
     report_rejected_us: Tally,
     report_identity_refused: Tally,
+    report_credentials: Tally,
     report_other: Tally,
     pub(crate) seed_lookups: Tally,
     pub(crate) seed_failures: Tally,
@@ -153,6 +172,7 @@ impl Tallies {
             Report::Unreachable { .. } => &self.report_unreachable,
             Report::RejectedUs { .. } => &self.report_rejected_us,
             Report::IdentityRefused { .. } => &self.report_identity_refused,
+            Report::Credentials(_) => &self.report_credentials,
             _ => &self.report_other,
         };
         tally.add(1);
@@ -173,6 +193,7 @@ impl Tallies {
                 unreachable: self.report_unreachable.get(),
                 rejected_us: self.report_rejected_us.get(),
                 identity_refused: self.report_identity_refused.get(),
+                credentials: self.report_credentials.get(),
                 other: self.report_other.get(),
             },
             seeds: SeedStats {

@@ -42,10 +42,8 @@
 //!   ten seconds. Elsewhere only errors that sending itself returns do.
 
 mod config;
-mod counters;
 mod endpoint;
 mod errno;
-mod noise;
 mod paths;
 mod queue;
 mod shared;

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use chitchat_transport::{Destination, InboxGauge, SendError, TransportStats};
+use chitchat_transport::{
+    Destination, FailureLog, InboxGauge, SendError, TransportCounters, TransportStats,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::PlainUdpConfig;
-use crate::counters::Counters;
 use crate::errno::{Class, Failure};
-use crate::noise::FailureLog;
 use crate::paths::PathTable;
 use crate::queue::{Outgoing, SendQueue};
 
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) locals: Vec<SocketAddr>,
     /// One for each socket, in the order of `locals`.
     pub(crate) queues: Vec<SendQueue>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: TransportCounters,
     pub(crate) phase: watch::Sender<Phase>,
     /// How many tasks hold a socket.
     pub(crate) running: watch::Sender<usize>,
@@ -47,7 +47,7 @@ impl Shared {
             paths: Mutex::new(PathTable::new(locals.clone())),
             config,
             locals,
-            counters: Counters::default(),
+            counters: TransportCounters::default(),
             phase: watch::Sender::new(Phase::Open),
             running: watch::Sender::new(0),
             log: Mutex::default(),
@@ -61,11 +61,8 @@ impl Shared {
 
     pub(crate) fn send(&self, to: &Destination, bytes: Bytes) -> Result<(), SendError> {
         let result = self.try_send(to, bytes);
-        match &result {
-            Err(SendError::QueueFull) => self.counters.refused_queue_full.add(1),
-            Err(SendError::TooLarge { .. }) => self.counters.refused_too_large.add(1),
-            Err(SendError::NoUsableAddress) => self.counters.refused_no_usable_address.add(1),
-            _ => {}
+        if let Err(error) = &result {
+            self.counters.refused(error);
         }
         result
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -81,6 +82,37 @@ pub enum Report {
         presented: Option<Arc<str>>,
         /// What was wrong and what to do about it.
         reason: Arc<str>,
+    },
+    /// News about this node's own credentials.
+    Credentials(CredentialsReport),
+}
+
+/// News about the credentials that a transport proves this node's identity with, and verifies
+/// others' with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialsReport {
+    /// New credentials are in use. Peers that do not pass by them have been cut off.
+    Reloaded {
+        /// When this node's certificate, or one that it hangs on, expires.
+        not_after: SystemTime,
+    },
+    /// New credentials could not be read. The former ones stay in use.
+    ReloadFailed {
+        /// What is wrong with them and what to do about it.
+        reason: Arc<str>,
+    },
+    /// This node's certificate expires soon, or has expired: peers refuse it from then on.
+    Expiring {
+        /// When.
+        not_after: SystemTime,
+    },
+    /// A list of revoked certificates is older than it says that it may be. It stays in use.
+    StaleRevocationList {
+        /// Whose list.
+        issuer: Arc<str>,
+        /// When the next one was to come.
+        next_update: SystemTime,
     },
 }
 

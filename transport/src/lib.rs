@@ -35,14 +35,16 @@
 //! # Writing a transport
 //!
 //! Implement the three traits; [`inbox`] is a bounded queue towards the node that is ready to
-//! use, [`canonical`] is the form in which addresses cross every boundary. Then run the suite.
+//! use, [`TransportCounters`] and [`FailureLog`] keep the counters and the log, [`canonical`] is the form in which addresses cross every boundary. Then run the suite.
 
 mod addr;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+mod counters;
 mod destination;
 mod error;
+mod failure_log;
 mod inbound;
 mod inbox;
 pub mod memory;
@@ -50,8 +52,10 @@ mod stats;
 
 pub use addr::{AddressFamily, canonical};
 pub use contract::{OpenOptions, Transport, TransportReceiver, TransportSender};
+pub use counters::{Counter, TransportCounters};
 pub use destination::{Destination, ReplyPath};
 pub use error::{OpenError, SendError};
-pub use inbound::{Inbound, InboundMessage, Report, UnreachableReason};
+pub use failure_log::FailureLog;
+pub use inbound::{CredentialsReport, Inbound, InboundMessage, Report, UnreachableReason};
 pub use inbox::{Inbox, InboxFull, InboxGauge, InboxLimits, InboxSender, inbox};
 pub use stats::TransportStats;

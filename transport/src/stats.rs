@@ -1,6 +1,7 @@
 //! Plain counters.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 /// Counters of a transport since it was opened, and the present length of its queues.
 ///
@@ -34,6 +35,14 @@ pub struct TransportStats {
     pub reopened: u64,
     /// Failures of the environment that were survived, by name (for example `ENOBUFS`).
     pub failures: BTreeMap<&'static str, u64>,
+    /// Peers refused because of their identity or certificate, by reason (for example `revoked`).
+    pub identities_refused: BTreeMap<&'static str, u64>,
+    /// Connections that were set up, both directions.
+    pub connections_opened: u64,
+    /// Connections that are open at this moment, draining ones included.
+    pub connections: usize,
+    /// When this node's certificate, or one that it hangs on, expires.
+    pub credentials_expire_at: Option<SystemTime>,
     /// Bytes that wait in send queues at this moment.
     pub send_queue_bytes: usize,
     /// Bytes that wait for the node at this moment.

@@ -10,19 +10,21 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Collects failures by name, and says when it is time for a line in the log.
 #[derive(Debug, Default)]
-pub(crate) struct FailureLog {
+pub struct FailureLog {
     since_last: BTreeMap<&'static str, u64>,
     last: Option<Instant>,
 }
 
 impl FailureLog {
-    pub(crate) fn record(&mut self, name: &'static str) {
+    /// Counts a failure. Names stand in the source, so that their number is bounded.
+    pub fn record(&mut self, name: &'static str) {
         *self.since_last.entry(name).or_default() += 1;
     }
 
     /// The summary that is due now, if there is something to say and the last one is a minute
     /// ago. The first failure is told at once.
-    pub(crate) fn due(&mut self, now: Instant) -> Option<String> {
+    #[must_use]
+    pub fn due(&mut self, now: Instant) -> Option<String> {
         if self.since_last.is_empty()
             || self.last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL)
         {
