@@ -43,7 +43,6 @@
 
 mod config;
 mod endpoint;
-mod errno;
 mod paths;
 mod queue;
 mod shared;

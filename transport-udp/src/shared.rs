@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::PlainUdpConfig;
-use crate::errno::{Class, Failure};
 use crate::paths::PathTable;
 use crate::queue::{Outgoing, SendQueue};
+use chitchat_transport::errno::{Class, Failure};
 
 /// Whether the tasks go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

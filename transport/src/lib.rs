@@ -43,6 +43,7 @@ pub mod conformance;
 mod contract;
 mod counters;
 mod destination;
+pub mod errno;
 mod error;
 mod failure_log;
 mod inbound;

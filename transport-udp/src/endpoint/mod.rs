@@ -19,10 +19,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::MAX_DATAGRAM;
-use crate::errno::{Class, Failure, classify};
 use crate::queue::{Outgoing, SendQueue};
 use crate::shared::{Phase, Shared};
 use crate::socket::{Datagrams, OpenSocket};
+use chitchat_transport::errno::{Class, Failure, classify};
 
 /// Datagrams that are handled in one direction before it is the other one's turn.
 const BATCH: usize = 64;

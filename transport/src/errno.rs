@@ -1,12 +1,15 @@
 //! What an error of the operating system means for a socket that has to go on.
+//!
+//! A transport survives them all: none of them is a reason to stop.
 
 use std::io;
 
-use chitchat_transport::UnreachableReason;
+use crate::inbound::UnreachableReason;
 
 /// What to do about a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Class {
+#[allow(clippy::exhaustive_enums, reason = "a transport has to handle each")]
+pub enum Class {
     /// Not a failure: try again when the socket is ready.
     WouldBlock,
     /// Not a failure: try again at once.
@@ -27,12 +30,17 @@ pub(crate) enum Class {
 
 /// A failure with the name under which it is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) name: &'static str,
-    pub(crate) class: Class,
+#[non_exhaustive]
+pub struct Failure {
+    /// The name that the operating system's manual has for it, for example `ENOBUFS`.
+    pub name: &'static str,
+    /// What to do about it.
+    pub class: Class,
 }
 
-pub(crate) fn classify(error: &io::Error) -> Failure {
+/// What this error is, by its number where there is one, else by its kind.
+#[must_use]
+pub fn classify(error: &io::Error) -> Failure {
     if let Some(failure) = error.raw_os_error().and_then(by_number) {
         return failure;
     }
@@ -72,7 +80,9 @@ fn by_number(_number: i32) -> Option<Failure> {
 
 /// The standard library cannot name most of these, hence rustix. A test goes through all of them.
 #[cfg(unix)]
-pub(crate) fn by_number(number: i32) -> Option<Failure> {
+/// The same for the bare number; `None` if it is not one that is known.
+#[must_use]
+pub fn by_number(number: i32) -> Option<Failure> {
     use rustix::io::Errno;
 
     // The numbers that Linux has room for; rustix takes no others.
