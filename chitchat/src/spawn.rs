@@ -66,7 +66,8 @@ pub async fn spawn<T: Transport>(
     protocol.bound_addrs.clone_from(&local_addrs);
     let clock = if config.tokio_clock { Clock::tokio() } else { Clock::system() };
     protocol.wall_clock_ms = clock.wall_clock_ms();
-    let link = LinkLimits::new(sender.preferred_message_len(), sender.max_message_len());
+    let link = LinkLimits::new(sender.preferred_message_len(), sender.max_message_len())
+        .with_max_peers(sender.peer_capacity());
     // On failure the halves are dropped, which closes the transport.
     let node =
         Node::new(protocol, link, random_seed, clock.now()).map_err(ConfigError::Protocol)?;

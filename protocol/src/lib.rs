@@ -65,6 +65,7 @@
 //! disappears, at most one incarnation of a node is visible at any time, and no bytes that a peer
 //! sends make a node panic or allocate without bound.
 
+mod active_set;
 mod config;
 mod delta;
 mod digest;

@@ -60,6 +60,10 @@ pub struct LinkLimits {
     pub preferred_message_len: usize,
     /// No message is longer than this.
     pub max_message_len: usize,
+    /// How many peers the transport can hold connections with at once; `None`: no limit. With more
+    /// live peers than this, a node gossips with a slowly changing set of half as many, since
+    /// others open exchanges with it too (ALGORITHM.md, rule P8).
+    pub max_peers: Option<usize>,
 }
 
 impl LinkLimits {
@@ -67,9 +71,15 @@ impl LinkLimits {
     /// twice, with all the fields beside them.
     pub const MIN_PREFERRED: usize = 1_024;
 
-    /// Limits from the lengths that a transport declares.
+    /// Limits from the lengths that a transport declares, for any number of peers.
     pub const fn new(preferred_message_len: usize, max_message_len: usize) -> LinkLimits {
-        LinkLimits { preferred_message_len, max_message_len }
+        LinkLimits { preferred_message_len, max_message_len, max_peers: None }
+    }
+
+    /// The same, over a transport that holds connections with so many peers at most.
+    #[must_use]
+    pub const fn with_max_peers(self, max_peers: Option<usize>) -> LinkLimits {
+        LinkLimits { max_peers, ..self }
     }
 }
 

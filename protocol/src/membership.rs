@@ -29,6 +29,8 @@ pub(crate) struct Member {
     pub(crate) addrs: Arc<[SocketAddr]>,
     /// The way that its last message came.
     pub(crate) path: Option<Path>,
+    /// When that was; long ago, once it has announced other addresses since.
+    path_at: Timestamp,
     /// Proves to the node that we can be reached at our address.
     pub(crate) token: u64,
     /// Number of versions that the node started with, once known.
@@ -57,6 +59,7 @@ impl Member {
             fresh_gc: 0,
             addrs: Arc::from([]),
             path: None,
+            path_at: Timestamp::MIN,
             token: 0,
             initial: None,
             frozen_until: None,
@@ -98,7 +101,20 @@ impl Member {
         let addrs = addrs.map(decode_addrs).unwrap_or_default();
         if *addrs != *self.addrs {
             self.addrs = addrs.into();
+            // It may have moved: what it says counts for more than where it was last.
+            self.path_at = Timestamp::MIN;
         }
+    }
+
+    /// A message came this way, from a node that has proven that it is there.
+    pub(crate) fn set_path(&mut self, path: Path, now: Timestamp) {
+        self.path = Some(path);
+        self.path_at = now;
+    }
+
+    /// The way that its last message came, if that was after `since`.
+    pub(crate) fn path_since(&self, since: Timestamp) -> Option<Path> {
+        self.path.filter(|_| self.path_at >= since)
     }
 
     /// Bytes that are kept aside.

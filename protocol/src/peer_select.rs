@@ -9,7 +9,10 @@ const SEED_PROBABILITY: f64 = 0.1;
 
 /// The candidates of one round.
 pub(crate) struct Candidates<'a, P, S> {
+    /// Those of the live nodes that may be chosen.
     pub(crate) live: Vec<&'a P>,
+    /// How many live nodes there are.
+    pub(crate) live_count: usize,
     pub(crate) dead: Vec<&'a P>,
     /// Seed addresses that belong to no live node.
     pub(crate) seeds: Vec<S>,
@@ -29,13 +32,13 @@ pub(crate) fn choose<'a, P, S: Clone>(
     fanout: usize,
     rng: &mut impl Rng,
 ) -> Choice<'a, P, S> {
-    let Candidates { live, dead, seeds } = candidates;
+    let Candidates { live, live_count, dead, seeds } = candidates;
     let weight = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    let dead_probability = weight(dead.len()) / (weight(live.len()) + 1.0);
+    let dead_probability = weight(dead.len()) / (weight(live_count) + 1.0);
     let seed_probability = if live.is_empty() {
         1.0
     } else {
-        (weight(seeds.len()) / weight(live.len() + dead.len())).max(SEED_PROBABILITY)
+        (weight(seeds.len()) / weight(live_count + dead.len())).max(SEED_PROBABILITY)
     };
     let choose_dead = rng.random_bool(dead_probability.clamp(0.0, 1.0));
     let choose_seed = rng.random_bool(seed_probability.clamp(0.0, 1.0));

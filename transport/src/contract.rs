@@ -91,8 +91,19 @@ pub trait TransportSender: Send + Sync + 'static {
     /// Constant. A limit for sending: peers may have other limits, and what they send is taken.
     fn max_message_len(&self) -> usize;
 
+    /// How many peers it can hold connections with at once; `None`, the default: no limit.
+    ///
+    /// With more live peers than this, the node opens exchanges with a slowly changing set of half
+    /// as many only, since others open exchanges with it too. Constant.
+    fn peer_capacity(&self) -> Option<usize> {
+        None
+    }
+
     /// The addresses that are bound, with the real ports, in the order of
     /// [`OpenOptions::listen`]. An unspecified address (`0.0.0.0`) stays unspecified.
+    ///
+    /// The node does not hand over addresses of a family that is not among these, so a socket that
+    /// serves both families is to be listed once for each. An empty list stands for all families.
     fn local_addrs(&self) -> Vec<SocketAddr>;
 
     /// The counters at this moment.

@@ -37,7 +37,7 @@ impl Node {
         len: usize,
     ) {
         let sender = &header.sender;
-        let proven = origin.peer.is_some() || self.proves(origin.path.remote, header.echo);
+        let proven = origin.peer.is_some() || self.proves(origin, header.echo);
         let heard = self.hear_sender(header, proven);
         let refusal = match heard {
             Heard::Future => Some(Refusal::GenerationFromTheFuture),
@@ -73,9 +73,9 @@ impl Node {
         let budget = self.granted(budget);
         let asks = self.may_introduce(&sender.node_id);
         let answer = self.answer_digest(header, digest, &heard, asks, conflict);
-        let answer_header = self.answer_header(origin.path.remote, header.nonce, about_you);
+        let answer_header = self.answer_header(origin, header.nonce, about_you);
         let encoded = self.encode_syn_ack(&answer_header, &sender.node_id, answer, budget, limit);
-        self.send_all(&Target::reply(origin), encoded);
+        self.send_all(&self.reply_to(origin), encoded);
     }
 
     /// What a peer gets of the bytes that it asks for.
@@ -96,9 +96,9 @@ impl Node {
         about_you: Option<SelfReport>,
         body: Body<'_>,
     ) {
-        let header = self.answer_header(origin.path.remote, echo, about_you);
+        let header = self.answer_header(origin, echo, about_you);
         let bytes = Message { header, body }.encode();
-        self.transmit(Target::reply(origin), bytes);
+        self.transmit(self.reply_to(origin), bytes);
     }
 
     /// Takes in the signs of life of a digest; says what each entry is to us.

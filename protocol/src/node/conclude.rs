@@ -6,7 +6,7 @@ use crate::id::NodeId;
 use crate::message::{Body, Header, Message, TrainPart};
 use crate::node::answer::{Encoded, part, report_of};
 use crate::node::exchange::{Next, Peer, Purpose};
-use crate::node::{Node, Origin, Target};
+use crate::node::{Node, Origin};
 use crate::reconcile::{PeerView, Train, TrainBudget};
 use crate::wire::size;
 
@@ -116,7 +116,7 @@ impl Node {
             return;
         }
         let budget = self.granted(budget);
-        let ack_header = self.answer_header(origin.path.remote, header.nonce, None);
+        let ack_header = self.answer_header(origin, header.nonce, None);
         let overhead = size::message_overhead(&ack_header);
         let train_budget = TrainBudget::new(self.link, budget, overhead, overhead);
         let train = Train::pack(stale, train_budget, self.rotation, self.now);
@@ -127,7 +127,7 @@ impl Node {
         };
         let messages = train.messages.into_iter().enumerate().map(encode).collect();
         let encoded = Encoded { messages, too_large: train.too_large };
-        self.send_all(&Target::reply(origin), encoded);
+        self.send_all(&self.reply_to(origin), encoded);
     }
 
     pub(super) fn handle_ack(
@@ -137,7 +137,7 @@ impl Node {
         part: TrainPart,
         deltas: &[NodeDelta<'_>],
     ) {
-        if !self.proves(origin.path.remote, header.echo) {
+        if !self.proves(origin, header.echo) {
             self.counters.refused_unsolicited += 1;
             return;
         }
@@ -168,7 +168,7 @@ impl Node {
     ) {
         let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
         if member.incarnation == header.sender.incarnation {
-            member.path = Some(origin.path);
+            member.set_path(origin.path, self.now);
             member.token = token.unwrap_or(member.token);
         }
     }

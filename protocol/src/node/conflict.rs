@@ -123,7 +123,11 @@ impl Node {
 
     /// A peer does not accept us.
     pub(super) fn handle_refused(&mut self, header: &Header<'_>, reason: Refusal) {
-        if !self.exchanges.is_pending(header.echo) {
+        // It must be whom we asked, if we know whom we asked (rule P1).
+        let pending = self.exchanges.get(header.echo);
+        let asked = pending.and_then(|pending| pending.target.node_id.as_deref());
+        let other = asked.is_some_and(|asked| *asked != *header.sender.node_id);
+        if other || !self.exchanges.is_pending(header.echo) {
             self.counters.refused_unsolicited += 1;
             return;
         }

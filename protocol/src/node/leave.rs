@@ -39,7 +39,7 @@ pub(crate) struct Leaving {
 pub struct LeaveOutcome {
     /// Peers that confirmed that they know.
     pub confirmed: usize,
-    /// How many were waited for: 3, or as many as lived. With fewer confirmed, the others may see
+    /// How many were waited for: 3, or as many as lived and could be reached. With fewer confirmed, the others may see
     /// a failure instead.
     pub needed: usize,
 }
@@ -53,7 +53,7 @@ impl Node {
         if self.leaving.is_some() {
             return;
         }
-        let needed = self.members.live().min(ENOUGH);
+        let needed = self.live_within_reach().take(ENOUGH).count();
         self.leaving = Some(Leaving {
             version: 0,
             nonce: self.rng.random(),
@@ -95,11 +95,8 @@ impl Node {
             return;
         }
         let (nonce, confirmed) = (leaving.nonce, &leaving.confirmed);
-        let unconfirmed = self
-            .members
-            .iter()
-            .filter(|(node_id, member)| member.is_live() && !confirmed.contains(*node_id))
-            .map(|(node_id, _)| node_id.clone());
+        let unconfirmed =
+            self.live_within_reach().filter(|node_id| !confirmed.contains(*node_id)).cloned();
         let mut rng = self.rng.clone();
         let peers = unconfirmed.choose_multiple(&mut rng, TOLD_AT_ONCE);
         self.rng = rng;
@@ -150,7 +147,7 @@ impl Node {
         header: &Header<'_>,
         deltas: &[NodeDelta<'_>],
     ) {
-        let heard = self.hear_sender(header, false);
+        let heard = self.hear_sender(header, origin.peer.is_some());
         let sender = &*header.sender.node_id;
         // A node that has left says so again when it did not hear that it was heard.
         let known = heard == Heard::Known
@@ -175,9 +172,9 @@ impl Node {
                 self.pull(Peer { node_id, path, token }, "", None);
             }
         }
-        let header = self.answer_header(origin.path.remote, header.nonce, None);
+        let header = self.answer_header(origin, header.nonce, None);
         let bytes = Message { header, body: Body::PushAck { max_version } }.encode();
-        self.transmit(Target::reply(origin), bytes);
+        self.transmit(self.reply_to(origin), bytes);
     }
 
     pub(super) fn handle_push_ack(&mut self, header: &Header<'_>, max_version: u64) {

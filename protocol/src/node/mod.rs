@@ -15,6 +15,7 @@ mod leave;
 mod lifecycle;
 mod outputs;
 mod publish;
+mod reach;
 mod round;
 mod timers;
 mod tokens;
@@ -22,12 +23,12 @@ mod writes;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::active_set::ActiveSet;
 use crate::config::{Config, max_entry_len};
 use crate::error::ConfigError;
 use crate::error::DecodeError;
@@ -81,6 +82,7 @@ pub struct Node {
     exchanges: Exchanges,
     seeds: Vec<SocketAddr>,
     answered_seeds: BTreeSet<SocketAddr>,
+    active: ActiveSet,
     leaving: Option<Leaving>,
     timers: Timers,
     rotation: usize,
@@ -140,6 +142,7 @@ impl Node {
             exchanges: Exchanges::new(config.limits.max_train_bytes),
             seeds: Vec::new(),
             answered_seeds: BTreeSet::new(),
+            active: ActiveSet::default(),
             leaving: None,
             timers: Timers::new(),
             rotation: rng.random_range(0..1024),
@@ -248,7 +251,7 @@ impl Node {
             return;
         }
         let answer = wire::encode_unsupported(self.cluster_id_hash, envelope.nonce);
-        self.transmit(Target::reply(origin), answer);
+        self.transmit(self.reply_to(origin), answer);
     }
 
     fn handle(&mut self, origin: &Origin, message: &Message<'_>, len: usize) {
@@ -266,7 +269,7 @@ impl Node {
             // Our own message, come back: somebody's seed list has our address.
             self.counters.refused_own += 1;
             if matches!(message.body, Body::Syn { .. }) {
-                self.addresses.learn_loop(&self.exchanges.target_addrs(header.nonce));
+                self.learn_loop(header.nonce);
             }
             return;
         }
@@ -366,9 +369,4 @@ impl std::fmt::Debug for Node {
             .field("live_peers", &self.members.live())
             .finish_non_exhaustive()
     }
-}
-
-/// A shared, empty list of addresses.
-fn no_addrs() -> Arc<[SocketAddr]> {
-    Arc::from([])
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::NodeId;
-use crate::node::no_addrs;
 
 /// The way that a message came, for the answer to go back the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,18 +37,14 @@ impl Origin {
 pub struct Target {
     /// The peer, if it is known who is meant.
     pub node_id: Option<NodeId>,
-    /// Its addresses, of both families, in no order.
+    /// Its addresses, of the families that we have, in no order.
     pub addrs: Arc<[SocketAddr]>,
-    /// Answers go back the way that the question came.
+    /// The way that its last message came, to be tried before the addresses: answers go back the way
+    /// that the question came.
     pub reply: Option<Path>,
 }
 
 impl Target {
-    /// Back to where a message came from.
-    pub(crate) fn reply(origin: &Origin) -> Target {
-        Target { node_id: origin.peer.clone(), addrs: no_addrs(), reply: Some(origin.path) }
-    }
-
     /// An address of which it is not known who is there.
     pub(crate) fn addr(addr: SocketAddr) -> Target {
         Target { node_id: None, addrs: Arc::from([addr]), reply: None }

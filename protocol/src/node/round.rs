@@ -12,8 +12,9 @@ use crate::membership::Member;
 use crate::message::{Body, Header, Message, SelfReport, SenderEntry};
 use crate::node::exchange::{Peer, Pending, Purpose};
 use crate::node::timers::Timer;
-use crate::node::{Node, Target, no_addrs};
+use crate::node::{Node, Origin, Target};
 use crate::peer_select::{self, Candidates};
+use crate::state::NodeStatus;
 use crate::wire::size;
 
 /// A Syn, the range of node ids that it is about, and the nonce that its answer must echo.
@@ -57,47 +58,42 @@ impl Node {
     }
 
     fn choose_targets(&mut self) -> Vec<Target> {
-        let reachable = |(_, member): &(&NodeId, &Member)| {
-            let loops = member.addrs.iter().all(|addr| self.addresses.is_own(addr));
-            if member.addrs.is_empty() { member.path.is_some() } else { !loops }
-        };
-        let (mut live, mut dead) = (Vec::new(), Vec::new());
-        for (node_id, member) in self.members.iter().filter(reachable) {
-            if member.is_live() {
-                live.push(node_id);
-            } else if member.status == crate::state::NodeStatus::Dead {
-                dead.push(node_id);
-            }
-        }
-        let candidates = Candidates { live, dead, seeds: self.foreign_seeds() };
+        let fanout = self.config.fanout;
+        let mut active = std::mem::take(&mut self.active);
+        let is_dead = |member: &Member| member.status == NodeStatus::Dead;
+        let dead = self.members.iter().filter(|(_, it)| is_dead(it) && self.is_within_reach(it));
+        let dead: Vec<&NodeId> = dead.map(|(node_id, _)| node_id).collect();
+        let all: Vec<&NodeId> = self.live_within_reach().collect();
+        let live_count = all.len();
         let mut rng = self.rng.clone();
-        let choice = peer_select::choose(candidates, self.config.fanout, &mut rng);
+        let live = match self.link.max_peers {
+            Some(capacity) if live_count > capacity => {
+                // Rule P8.
+                let size = (capacity / 2).max(fanout * 2);
+                active.choose(all, size, self.now, &mut rng)
+            }
+            _ => {
+                active.clear();
+                all
+            }
+        };
+        let candidates = Candidates { live, live_count, dead, seeds: self.foreign_seeds() };
+        let choice = peer_select::choose(candidates, fanout, &mut rng);
         let peers = choice.live.into_iter().chain(choice.dead);
         let mut targets: Vec<Target> = peers.filter_map(|peer| self.target(peer)).collect();
         targets.extend(choice.seed.map(Target::addr));
         self.rng = rng;
+        self.active = active;
         targets
     }
 
-    /// Seed addresses that belong to no live node, and not to us.
+    /// Seed addresses that we can reach and that belong to no live node.
     fn foreign_seeds(&self) -> Vec<SocketAddr> {
         let belongs_to_live = |seed: &SocketAddr| {
             self.members.iter().any(|(_, member)| member.is_live() && member.addrs.contains(seed))
         };
-        let foreign = |seed: &&SocketAddr| !self.addresses.is_own(seed) && !belongs_to_live(seed);
+        let foreign = |seed: &&SocketAddr| self.addresses.can_use(seed) && !belongs_to_live(seed);
         self.seeds.iter().filter(foreign).copied().collect()
-    }
-
-    /// How to reach a member.
-    pub(super) fn target(&self, node_id: &str) -> Option<Target> {
-        let (node_id, member) = self.members.get_key_value(node_id)?;
-        let reply = if member.addrs.is_empty() { Some(member.path?) } else { None };
-        let mut addrs = member.addrs.clone();
-        if addrs.iter().any(|addr| self.addresses.is_own(addr)) {
-            // Addresses that mean every host itself, such as that of a local bridge.
-            addrs = addrs.iter().filter(|addr| !self.addresses.is_own(addr)).copied().collect();
-        }
-        Some(Target { node_id: Some(node_id.clone()), addrs, reply })
     }
 
     /// Sends what we have of the range, in as many messages as it takes; each is answered on its
@@ -225,12 +221,12 @@ impl Node {
     /// The header of an answer.
     pub(super) fn answer_header(
         &self,
-        remote: SocketAddr,
+        origin: &Origin,
         echo: u64,
         about_you: Option<SelfReport>,
     ) -> Header<'_> {
-        let token = self.token(remote, self.token_epoch());
-        Header { observed: Some(remote), about_you, ..self.header(token, echo) }
+        let token = self.token(origin, self.token_epoch());
+        Header { observed: Some(origin.path.remote), about_you, ..self.header(token, echo) }
     }
 
     /// Fetches more from a peer, unless another peer serves already.
@@ -242,8 +238,8 @@ impl Node {
         }
         self.counters.pulls += 1;
         // The way that its last message came is the one that works.
-        let target =
-            Target { node_id: Some(peer.node_id), addrs: no_addrs(), reply: Some(peer.path) };
+        let addrs = self.usable_addrs(&peer.node_id);
+        let target = Target { node_id: Some(peer.node_id), addrs, reply: Some(peer.path) };
         self.open_exchange_with(target, Purpose::Pull { attempt: 0 }, start, end, peer.token);
     }
 
