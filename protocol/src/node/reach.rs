@@ -60,9 +60,7 @@ impl Node {
 
     /// The usable addresses of a node; none if it is not known.
     pub(super) fn usable_addrs(&self, node_id: &str) -> Arc<[SocketAddr]> {
-        self.members
-            .get(node_id)
-            .map_or_else(|| Arc::from([]), |member| self.usable(&member.addrs))
+        self.members.get(node_id).map_or_else(|| Arc::from([]), |member| self.usable(&member.addrs))
     }
 
     /// Back to where a message came from. To a verified peer it may go another way, if the transport

@@ -5,7 +5,9 @@ use std::collections::{BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chitchat_protocol::{ClusterStateSnapshot, Config, LinkLimits, Node, Origin, Timestamp};
+use chitchat_protocol::{
+    ClusterStateSnapshot, Config, LinkLimits, Node, NodeId, Origin, Path, Timestamp,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -14,7 +16,7 @@ use crate::sim::{Captured, Checker, Host, HostId, Links, Observer, Traffic};
 /// What is due.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    Deliver { to: HostId, from: SocketAddr, bytes: Vec<u8> },
+    Deliver { to: HostId, from: SocketAddr, peer: Option<NodeId>, bytes: Vec<u8> },
     Wake { host: HostId },
 }
 
@@ -28,10 +30,12 @@ pub struct Sim {
     now: Timestamp,
     sequence: u64,
     queue: BinaryHeap<Reverse<(Timestamp, u64, Due)>>,
-    hosts: Vec<Host>,
-    by_addr: HashMap<SocketAddr, HostId>,
+    pub(super) hosts: Vec<Host>,
+    pub(super) by_addr: HashMap<SocketAddr, HostId>,
     /// How the links behave.
     pub links: Links,
+    /// Whether receivers are told who sent a message, as by a transport that verifies its peers.
+    pub verified: bool,
     /// What has passed since the last time this was cleared.
     pub traffic: Traffic,
     /// Wall clock at the start of the simulation.
@@ -54,6 +58,7 @@ impl Sim {
             hosts: Vec::new(),
             by_addr: HashMap::new(),
             links: Links::default(),
+            verified: false,
             traffic: Traffic::default(),
             wall_clock_ms: 1_800_000_000_000,
             tap: None,
@@ -128,18 +133,23 @@ impl Sim {
 
     /// As [`Sim::add_host_with`], and what the node advertises is left to the configuration.
     pub fn add_host_as_is(&mut self, config: Config, link: LinkLimits, seeds: &[HostId]) -> HostId {
-        let id = self.hosts.len();
-        let addr = Sim::addr_of(id);
+        let addr = Sim::addr_of(self.hosts.len());
         let seeds = seeds.iter().map(|seed| Sim::addr_of(*seed)).collect();
-        self.hosts.push(Host::new(addr, config, link, seeds));
-        self.by_addr.insert(addr, id);
-        id
+        self.add_host_at(config, link, vec![addr], seeds)
     }
 
-    /// Address of the host with this position.
-    pub fn addr_of(id: HostId) -> SocketAddr {
-        let [high, low] = u16::try_from(id).expect("fewer than 65,536 hosts").to_be_bytes();
-        SocketAddr::from(([10, 0, high, low], 7280))
+    /// As [`Sim::add_host_as_is`], with these addresses, of one or both families.
+    pub fn add_host_at(
+        &mut self,
+        config: Config,
+        link: LinkLimits,
+        addrs: Vec<SocketAddr>,
+        seeds: Vec<SocketAddr>,
+    ) -> HostId {
+        let id = self.hosts.len();
+        self.by_addr.extend(addrs.iter().map(|addr| (*addr, id)));
+        self.hosts.push(Host::new(addrs, config, link, seeds));
+        id
     }
 
     /// Starts the node of a host, with a generation from the wall clock unless one is configured.
@@ -219,15 +229,21 @@ impl Sim {
 
     /// Delivers bytes to a host as if they came from this address.
     pub fn inject(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
-        self.deliver(host, from, bytes);
+        self.deliver(host, from, None, bytes);
     }
 
-    fn deliver(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
+    /// As [`Sim::inject`], from a peer whose identity is verified.
+    pub fn inject_from(&mut self, host: HostId, from: SocketAddr, peer: NodeId, bytes: &[u8]) {
+        self.deliver(host, from, Some(peer), bytes);
+    }
+
+    fn deliver(&mut self, host: HostId, from: SocketAddr, peer: Option<NodeId>, bytes: &[u8]) {
         let now = self.now;
         let Some(node) = self.hosts[host].node.as_mut() else {
             return;
         };
-        node.handle_message(&Origin::unverified(from, 0), bytes, now);
+        let path = Path { remote: from, token: 0 };
+        node.handle_message(&Origin { path, peer }, bytes, now);
         self.after(host);
     }
 
@@ -249,7 +265,7 @@ impl Sim {
         if let Some(before) = outputs.published_before {
             self.judge(host, Some(&before));
         }
-        let from = self.hosts[host].addr;
+        let peer = self.verified.then(|| self.hosts[host].config.node_id.clone());
         let link = self.hosts[host].link;
         for message in outputs.messages {
             self.traffic.messages += 1;
@@ -261,18 +277,20 @@ impl Sim {
                 self.seed,
                 message.bytes.len()
             );
-            let to = match message.target.reply {
-                Some(path) => Some(path.remote),
-                None => message.target.addrs.first().copied(),
+            let Some((from, to)) = self.route(host, &message) else {
+                self.hosts[host].wasted += 1;
+                continue;
             };
-            let Some(to) = to else { continue };
             if let Some(tap) = &mut self.tap {
                 tap.push(Captured { at: self.now, from, to, bytes: message.bytes.clone() });
             }
-            let Some(to) = self.by_addr.get(&to).copied() else { continue };
+            let to = self.by_addr.get(&to).copied();
+            let runs = to.is_some_and(|to| self.hosts[to].node.is_some());
+            self.hosts[host].wasted += u64::from(!runs);
+            let Some(to) = to else { continue };
             for delay in self.links.pass(host, to, &mut self.rng) {
                 let bytes = message.bytes.clone();
-                self.push(self.now + delay, Due::Deliver { to, from, bytes });
+                self.push(self.now + delay, Due::Deliver { to, from, peer: peer.clone(), bytes });
             }
         }
         if let Some(node) = &self.hosts[host].node {
@@ -326,7 +344,7 @@ impl Sim {
             return true;
         }
         match due {
-            Due::Deliver { to, from, bytes } => self.deliver(to, from, &bytes),
+            Due::Deliver { to, from, peer, bytes } => self.deliver(to, from, peer, &bytes),
             Due::Wake { host } => {
                 self.hosts[host].wake_at = Timestamp::MAX;
                 let now = self.now;

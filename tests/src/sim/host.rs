@@ -1,4 +1,4 @@
-//! A simulated host: an address, and a node that may run on it.
+//! A simulated host: its addresses, and a node that may run on it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ pub(crate) struct Outputs {
 
 /// A host. The node on it can be killed and started again.
 pub struct Host {
-    pub(crate) addr: SocketAddr,
+    /// At least one; of one or both families.
+    pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) config: Config,
     pub(crate) link: LinkLimits,
     pub(crate) seeds: Vec<SocketAddr>,
@@ -35,6 +36,9 @@ pub struct Host {
     first: Option<ClusterStateSnapshot>,
     /// How many times a node was started here.
     pub(crate) runs: usize,
+    /// Messages of the node that went where no node runs, or could not be sent for want of an address
+    /// of a family that the host has.
+    pub wasted: u64,
     /// All events since the node was started, with their times.
     pub events: Vec<(Timestamp, Event)>,
     /// All notices since the node was started, with their times.
@@ -43,13 +47,13 @@ pub struct Host {
 
 impl Host {
     pub(crate) fn new(
-        addr: SocketAddr,
+        addrs: Vec<SocketAddr>,
         config: Config,
         link: LinkLimits,
         seeds: Vec<SocketAddr>,
     ) -> Host {
         Host {
-            addr,
+            addrs,
             config,
             link,
             seeds,
@@ -59,6 +63,7 @@ impl Host {
             snapshot: None,
             first: None,
             runs: 0,
+            wasted: 0,
             events: Vec::new(),
             notices: Vec::new(),
         }
@@ -97,9 +102,14 @@ impl Host {
         outputs
     }
 
-    /// The host's address.
+    /// The host's first address.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.addrs[0]
+    }
+
+    /// Its address of the family of `other`, if it has one.
+    pub(crate) fn addr_towards(&self, other: SocketAddr) -> Option<SocketAddr> {
+        self.addrs.iter().find(|addr| addr.is_ipv4() == other.is_ipv4()).copied()
     }
 
     /// The node, if one runs.

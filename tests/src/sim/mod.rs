@@ -3,6 +3,7 @@
 //! The same seed gives the same run, byte for byte. Nothing sleeps: an hour of gossip between three
 //! nodes takes a fraction of a second.
 
+mod addresses;
 mod checker;
 mod cluster;
 mod conditions;

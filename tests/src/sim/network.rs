@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chitchat_protocol::Timestamp;
 use chitchat_protocol::message::Message;
-use chitchat_protocol::wire::DecodeLimits;
+use chitchat_protocol::wire::{DecodeLimits, Envelope, Kind};
 use rand::Rng;
 
 use crate::sim::HostId;
@@ -62,6 +62,11 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// Whether it opens an exchange. Looks at no more than its beginning.
+    pub fn is_question(&self) -> bool {
+        Envelope::parse(&self.bytes).is_ok_and(|envelope| envelope.kind == Kind::Syn as u8)
+    }
+
     /// The message. Panics if it is none.
     pub fn message(&self) -> Message<'static> {
         Message::decode(&self.bytes, &DecodeLimits::default()).expect("nodes send valid messages")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chitchat_protocol::message::{Body, Header, Message, SelfReport, SenderEntry, TrainPart};
 use chitchat_protocol::wire::cluster_id_hash;
-use chitchat_protocol::{DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta};
+use chitchat_protocol::{DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta, NodeId};
 
 use crate::sim::{Captured, HostId, Sim};
 
@@ -18,6 +18,8 @@ pub struct Puppet {
     pub cluster: u64,
     /// Claimed node id.
     pub node_id: String,
+    /// Who it is by its certificate, where it has one.
+    pub verified: Option<NodeId>,
     /// Claimed incarnation.
     pub incarnation: Incarnation,
     /// Claimed heartbeat.
@@ -42,6 +44,7 @@ impl Puppet {
             addr: SocketAddr::from(([172, 16, high, low], 7280)),
             cluster: cluster_id_hash("sim"),
             node_id: node_id.to_owned(),
+            verified: None,
             incarnation: Incarnation { generation_id: 1_800_000_000_000, boot: 77 },
             heartbeat: 1,
             age: Duration::ZERO,
@@ -156,7 +159,10 @@ impl Puppet {
     pub fn say(&mut self, sim: &mut Sim, to: HostId, bytes: &[u8]) -> Vec<Captured> {
         let before = sim.tap.take();
         sim.tap = Some(Vec::new());
-        sim.inject(to, self.addr, bytes);
+        match &self.verified {
+            Some(peer) => sim.inject_from(to, self.addr, peer.clone(), bytes),
+            None => sim.inject(to, self.addr, bytes),
+        }
         let heard = sim.tap.take().unwrap_or_default();
         sim.tap = before;
         let answers: Vec<Captured> =
