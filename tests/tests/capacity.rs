@@ -28,13 +28,16 @@ fn asked(tap: &[Captured]) -> BTreeMap<SocketAddr, BTreeSet<SocketAddr>> {
 #[test]
 fn three_hundred_nodes_with_room_for_thirty_two_peers_each_are_one_cluster() {
     // Rule P8: 16 peers at a time, of which three are others after a minute.
-    let mut sim = cluster(1, 300, 32);
+    let mut sim = Sim::cluster_with(1, 300, link(32), |config| {
+        // A minute is 30 rounds: enough to ask nearly all of 16 peers, three at a time.
+        config.gossip_interval = Duration::from_secs(2);
+    });
     sim.expect_within(12, "all see all", Sim::all_see_all);
     sim.set(7, "key", "value");
     let taken = sim.expect_within(10, "a write reaches all", |sim| {
         sim.all_have(0..300, "node-7", "key", Some("value"))
     });
-    assert!(taken <= sim.host(0).interval() * 8, "{taken:?}");
+    assert!(taken <= sim.host(0).interval() * 5, "{taken:?}");
     sim.run_rounds(4);
 
     let mut peers: BTreeMap<SocketAddr, BTreeSet<SocketAddr>> = BTreeMap::new();
@@ -50,7 +53,7 @@ fn three_hundred_nodes_with_room_for_thirty_two_peers_each_are_one_cluster() {
     }
     let counts: Vec<usize> = peers.values().map(BTreeSet::len).collect();
     assert_eq!(counts.len(), 300);
-    assert!(counts.iter().all(|count| (16..=19).contains(count)), "{counts:?}");
+    assert!(counts.iter().all(|count| (12..=19).contains(count)), "{counts:?}");
     assert!(sim.all_see_all() && sim.false_deaths() == 0);
 }
 
