@@ -310,3 +310,36 @@ fn destination(target: Target) -> Destination {
         None => to,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_transport_is_told_the_node_all_its_addresses_and_the_way_back() {
+        let addrs = [addr("10.0.0.1:7280"), addr("[2001:db8::1]:7280")];
+        let path = Path { remote: addr("10.0.0.9:4000"), token: 7 };
+        let target =
+            Target { node_id: Some("peer".into()), addrs: addrs.into(), reply: Some(path) };
+        let told = destination(target);
+        assert_eq!(told.node_id().map(|id| &**id), Some("peer"));
+        assert_eq!(**told.addrs(), addrs);
+        assert_eq!(told.reply_path(), Some(ReplyPath::new(path.remote, 7)));
+
+        // An answer to somebody whose identity was verified, and of whom nothing else is known.
+        let target = Target { node_id: Some("peer".into()), addrs: [].into(), reply: Some(path) };
+        let told = destination(target);
+        assert_eq!(told.node_id().map(|id| &**id), Some("peer"));
+        assert_eq!(told.reply_path().map(|path| path.token()), Some(7));
+
+        // An answer to a stranger, and a seed.
+        let target = Target { node_id: None, addrs: [].into(), reply: Some(path) };
+        assert_eq!(destination(target), Destination::reply(ReplyPath::new(path.remote, 7)));
+        let target = Target { node_id: None, addrs: [addrs[0]].into(), reply: None };
+        assert_eq!(destination(target), Destination::addr(addrs[0]));
+    }
+}
