@@ -250,3 +250,28 @@ fn a_verified_peer_may_close_an_exchange_over_another_connection() {
         assert_eq!(sim.host(0).get("peer", "key"), expected, "verified: {verified}");
     }
 }
+
+#[test]
+fn what_a_push_of_a_verified_peer_lacks_is_asked_for_where_it_came_from() {
+    // It has moved since it was heard last. Of a peer that is not verified anybody could say that.
+    for verified in [true, false] {
+        let mut sim = cluster(4, 3);
+        let mut mallory = mallory(&mut sim);
+        let before = mallory.addr;
+        mallory.addr.set_port(50_000);
+        if !verified {
+            mallory.verified = None;
+        }
+        mallory.max_version += 5;
+        sim.tap = Some(Vec::new());
+        let push = mallory.push(Vec::new());
+        match mallory.verified.clone() {
+            Some(peer) => sim.inject_from(0, mallory.addr, peer, &push),
+            None => sim.inject(0, mallory.addr, &push),
+        }
+        let tap = sim.tap.take().expect("a tap");
+        let asked: Vec<_> = tap.iter().filter(|it| it.is_question()).map(|it| it.to).collect();
+        let expected = if verified { mallory.addr } else { before };
+        assert_eq!(asked, [expected], "verified: {verified}");
+    }
+}

@@ -165,10 +165,11 @@ impl Node {
         };
         let max_version = member.replica.versions().max_version;
         if max_version < header.sender.max_version {
-            // Something before it is missing: ask for that, where the node is known to be. This
-            // message may come from anywhere.
+            // Something before it is missing: ask for that, where the node is known to be. Unless
+            // its sender is verified, this message may come from anywhere.
             let (node_id, token) = (NodeId::from(sender), member.token);
-            if let Some(path) = member.path {
+            let verified = origin.peer.as_ref().map(|_| origin.path);
+            if let Some(path) = verified.or(member.path) {
                 self.pull(Peer { node_id, path, token }, "", None);
             }
         }
