@@ -37,6 +37,7 @@ impl Storm {
             LinkLimits::new(1_024, 1_024),
             LinkLimits::new(1_200, 9_000),
             LinkLimits::new(65_507, 65_507),
+            LinkLimits::new(65_507, 65_507).with_max_peers(Some(4)),
         ];
         let link = *links.choose(&mut rng).expect("some links");
         // Shorter than the longest delays, so that old deltas meet later watermarks; or longer.
