@@ -47,7 +47,7 @@ fn advertises(sim: &Sim, host: HostId) -> Vec<SocketAddr> {
 fn a_node_that_moves_keeps_its_identity_and_is_found_at_its_new_address() {
     // Row S12: messages to the old address are lost, and only its own ones tell of the new.
     for count in [2, 3, 5, 12, 40] {
-        // News of it spreads in as many rounds as any.
+        // A majority of the last 16 reports first, then the way of all news.
         let limit = if count == 40 { 12 } else { 9 };
         for seed in 0..if count == 40 { 3 } else { 20 } {
             let mut sim = cluster(seed, count);
