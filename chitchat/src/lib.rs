@@ -83,6 +83,9 @@
 //!
 //! - `udp` (default): `chitchat::udp`. Plain UDP, without authentication or encryption: only for
 //!   networks that keep strangers out.
+//! - `quic`: `chitchat::quic` and `chitchat::tls`. QUIC with mutual TLS: for networks that do not.
+//! - `dev-ca`: with `quic`, a certificate authority for development and tests.
+//! - `aws-lc-rs`: with `quic`, a second crypto provider beside ring, for those who pass it on.
 //! - `metrics`: reports to the [`metrics`](https://docs.rs/metrics) facade; the names stand in the
 //!   module `chitchat::metrics`.
 //! - `full`: all of them.
@@ -133,6 +136,10 @@ pub use chitchat_protocol::{
     ChitchatId, ClusterStateSnapshot, Counters, Event, Incarnation, LeaveOutcome, Limits,
     NodeHealth, NodeId, NodeState, NodeStatus, Notice, VersionedValue, WriteError,
 };
+#[cfg(feature = "quic")]
+pub use chitchat_tls as tls;
 pub use chitchat_transport as transport;
+#[cfg(feature = "quic")]
+pub use chitchat_transport_quic as quic;
 #[cfg(feature = "udp")]
 pub use chitchat_transport_udp as udp;

@@ -13,7 +13,7 @@ pub(crate) struct Args {
     pub(crate) nodes: u16,
 
     /// How the nodes talk to each other.
-    #[arg(long, value_enum, default_value_t = TransportKind::Udp)]
+    #[arg(long, value_enum, default_value_t = TransportKind::Quic)]
     pub(crate) transport: TransportKind,
 
     /// Time between two rounds of gossip, in milliseconds.
@@ -33,6 +33,8 @@ pub(crate) struct Args {
 /// The transports of this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportKind {
+    /// QUIC with mutual TLS, certificates from an authority that lives as long as this program.
+    Quic,
     /// Datagrams, without authentication.
     Udp,
 }
@@ -40,6 +42,7 @@ pub(crate) enum TransportKind {
 impl TransportKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            TransportKind::Quic => "quic",
             TransportKind::Udp => "udp",
         }
     }

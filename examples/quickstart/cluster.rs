@@ -3,6 +3,8 @@
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use chitchat::quic::QuicTransport;
+use chitchat::tls::ClusterCa;
 use chitchat::udp::PlainUdpTransport;
 use chitchat::{ChitchatConfig, ChitchatHandle, ClusterStateSnapshot};
 
@@ -11,12 +13,17 @@ use crate::args::{Args, TransportKind};
 /// Nothing here takes this long; a step that does has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Nodes of one cluster do not talk to those of another, whatever certificates they have.
+const CLUSTER_ID: &str = "quickstart";
+
 /// The error of a step, in words.
 pub(crate) type StepError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A cluster in this process. A node that was killed or has left is `None`.
 pub(crate) struct Cluster {
     args: Args,
+    /// Says who belongs to the cluster; for QUIC.
+    ca: ClusterCa,
     listen: Vec<&'static str>,
     seed: Vec<SocketAddr>,
     nodes: Vec<Option<ChitchatHandle>>,
@@ -34,13 +41,14 @@ pub(crate) fn name(index: usize) -> String {
 }
 
 impl Cluster {
-    pub(crate) fn new(args: &Args) -> Cluster {
-        Cluster {
+    pub(crate) fn new(args: &Args) -> Result<Cluster, StepError> {
+        Ok(Cluster {
             args: args.clone(),
+            ca: ClusterCa::generate(CLUSTER_ID)?,
             listen: loopback_addrs(),
             seed: Vec::new(),
             nodes: Vec::new(),
-        }
+        })
     }
 
     pub(crate) fn listen(&self) -> &[&'static str] {
@@ -49,13 +57,17 @@ impl Cluster {
 
     /// Starts the node at a position. The first one becomes the seed of the others.
     pub(crate) async fn start(&mut self, index: usize) -> Result<(), StepError> {
-        let config = ChitchatConfig::builder("quickstart", name(index))
+        let config = ChitchatConfig::builder(CLUSTER_ID, name(index))
             .listen(self.listen.iter().copied())
             .seeds(self.seed.iter().map(SocketAddr::to_string))
             .gossip_interval(Duration::from_millis(self.args.interval))
             .initial_key_values([("role", if index == 0 { "seed" } else { "worker" })])
             .build()?;
         let node = match self.args.transport {
+            TransportKind::Quic => {
+                let identity = self.ca.issue(&name(index))?.tls_config()?;
+                chitchat::spawn(config, QuicTransport::new(identity)).await?
+            }
             TransportKind::Udp => chitchat::spawn(config, PlainUdpTransport::new()).await?,
         };
         if index == 0 {

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example quickstart
 //! cargo run --release --example quickstart -- --nodes 25 --json
+//! cargo run --release --example quickstart -- --transport udp
 //! ```
 
 mod args;
@@ -16,12 +17,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::Args;
-use steps::Demonstration;
+use steps::{Demonstration, Failure};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    match Demonstration::new(&args).run().await {
+    let outcome = match Demonstration::new(&args) {
+        Ok(demonstration) => demonstration.run().await,
+        Err(error) => Err(Failure { step: "prepare", error }),
+    };
+    match outcome {
         Ok(figures) if args.json => {
             let line = serde_json::to_string(&figures).unwrap_or_default();
             let written = writeln!(std::io::stdout(), "{line}");

@@ -51,17 +51,17 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Demonstration {
-    pub(crate) fn new(args: &Args) -> Demonstration {
-        Demonstration {
+    pub(crate) fn new(args: &Args) -> Result<Demonstration, StepError> {
+        Ok(Demonstration {
             args: args.clone(),
-            cluster: Cluster::new(args),
+            cluster: Cluster::new(args)?,
             report: Report::new(args),
             figures: Figures {
                 transport: args.transport.name(),
                 nodes: args.nodes,
                 ..Figures::default()
             },
-        }
+        })
     }
 
     /// Runs all steps; ends all nodes, whatever happens.

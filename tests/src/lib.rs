@@ -1,5 +1,7 @@
-//! Harness of the cross-crate tests: clusters of sans-I/O nodes in virtual time.
+//! Harness of the cross-crate tests: clusters of sans-I/O nodes in virtual time, and what tests over
+//! real sockets need.
 
+pub mod net;
 pub mod sim;
 
 /// The example in README.md, compiled.

@@ -1,0 +1,9 @@
+//! What tests over real sockets need: links with limits, and strangers.
+
+mod quic;
+mod relay;
+mod rogue;
+
+pub use quic::{Quic, QuicSession};
+pub use relay::{LinkProfile, RelayCounts, UdpRelay};
+pub use rogue::{Papers, RogueListener, Session, VerifiesNobody, Wire};

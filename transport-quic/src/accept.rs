@@ -1,0 +1,86 @@
+//! Taking in newcomers.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use chitchat_tls::PeerRole;
+use chitchat_transport::canonical;
+use quinn::{Connection, Incoming, ServerConfig};
+use tokio::time::timeout;
+
+use crate::admission::{Place, Verdict};
+use crate::code::CloseCode;
+use crate::identity::{RefusalSlot, chain_of};
+use crate::link::Established;
+use crate::shared::{Ear, Shared};
+
+/// For the handshake of a newcomer, after which its place is free again.
+const GREET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Takes in whoever comes by one socket, until the transport ends.
+pub(crate) async fn listen(shared: Arc<Shared>, ear: Ear, config: Arc<ServerConfig>) {
+    while let Some(incoming) = ear.endpoint.accept().await {
+        let addr = canonical(incoming.remote_address());
+        match shared.admission.judge(addr, incoming.remote_address_validated()) {
+            Verdict::Accept(place) => {
+                let (shared_too, config) = (Arc::clone(&shared), Arc::clone(&config));
+                shared.spawn(greet(shared_too, incoming, config, place));
+            }
+            Verdict::Retry => {
+                if let Err(error) = incoming.retry() {
+                    error.into_incoming().ignore();
+                }
+            }
+            Verdict::Ignore => {
+                incoming.ignore();
+                shared.failure("too many handshakes");
+            }
+        }
+    }
+}
+
+async fn greet(shared: Arc<Shared>, incoming: Incoming, config: Arc<ServerConfig>, place: Place) {
+    let addr = canonical(incoming.remote_address());
+    let credentials = shared.credentials();
+    let refusal = RefusalSlot::default();
+    let Ok(crypto) = shared.setup.server_crypto(&credentials, &refusal) else { return };
+    let mut config = (*config).clone();
+    config.crypto = crypto;
+    let handshake = match incoming.accept_with(Arc::new(config)) {
+        Ok(connecting) => timeout(GREET_TIMEOUT, connecting).await,
+        Err(error) => Ok(Err(error)),
+    };
+    drop(place);
+    match handshake {
+        Ok(Ok(connection)) => introduce(&shared, connection),
+        Ok(Err(error)) => {
+            if let Some(error) = refusal.take() {
+                shared.refused(addr, None, &error);
+                return;
+            }
+            tracing::debug!(%addr, %error, "quic: handshake failed");
+            shared.failure("handshake failed");
+        }
+        Err(_) => shared.failure("handshake timed out"),
+    }
+}
+
+/// Lets a newcomer in if its certificate names a node of this cluster.
+fn introduce(shared: &Arc<Shared>, connection: Connection) {
+    let chain = chain_of(&connection);
+    // The credentials may have been replaced since the handshake began.
+    let credentials = shared.credentials();
+    let role = PeerRole::Dialler;
+    match credentials.authorize(&chain, role, SystemTime::now(), None) {
+        Ok(identity) => {
+            let leaf_epoch = credentials.leaf_epoch();
+            let established =
+                Established { connection, identity, role, chain, leaf_epoch, dialled: None };
+            shared.admit(established, None);
+        }
+        Err(error) => {
+            connection.close(CloseCode::of(&error).varint(), error.to_string().as_bytes());
+            shared.refused(canonical(connection.remote_address()), None, &error);
+        }
+    }
+}

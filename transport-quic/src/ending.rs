@@ -1,0 +1,94 @@
+//! What the end of a connection means.
+
+use std::sync::Arc;
+
+use chitchat_tls::escape_untrusted;
+use quinn::ConnectionError;
+
+use crate::code::CloseCode;
+
+/// As much of a peer's words as gets into a log line.
+const MAX_WORDS: usize = 200;
+
+/// Why a connection is no more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// One side wanted it so, or it was idle.
+    Orderly,
+    /// The peer will not have us, in its own words.
+    Rejected(Arc<str>),
+    /// It broke. The name is for counting.
+    Lost(&'static str),
+}
+
+/// `confirmed`: the peer had accepted us before.
+pub(crate) fn cause(error: &ConnectionError, confirmed: bool) -> Cause {
+    match error {
+        // Whoever closed it on our side has said why.
+        ConnectionError::LocallyClosed => Cause::Orderly,
+        ConnectionError::TimedOut if confirmed => Cause::Orderly,
+        ConnectionError::TimedOut => Cause::Lost("timed out"),
+        ConnectionError::ApplicationClosed(close) => {
+            match CloseCode::from_varint(close.error_code) {
+                Some(code) if code.is_rejection() => Cause::Rejected(words(code, &close.reason)),
+                Some(_) => Cause::Orderly,
+                None => Cause::Lost("closed with an unknown code"),
+            }
+        }
+        ConnectionError::ConnectionClosed(close) => {
+            let words = escape_untrusted(&close.reason, MAX_WORDS);
+            // TLS alerts, that is, what the peer thinks of our certificate (RFC 9001, section 4.8).
+            match u64::from(close.error_code).checked_sub(0x100).filter(|alert| *alert < 0x100) {
+                Some(alert) => Cause::Rejected(format!("TLS alert {alert}: {words}").into()),
+                None => Cause::Lost("aborted by the peer"),
+            }
+        }
+        ConnectionError::Reset => Cause::Lost("reset by the peer"),
+        ConnectionError::VersionMismatch => {
+            Cause::Rejected("it speaks no version of QUIC that we speak".into())
+        }
+        ConnectionError::TransportError(_) => Cause::Lost("transport error"),
+        ConnectionError::CidsExhausted => Cause::Lost("connection ids exhausted"),
+    }
+}
+
+fn words(code: CloseCode, reason: &[u8]) -> Arc<str> {
+    if reason.is_empty() {
+        return code.to_string().into();
+    }
+    format!("{code}: {}", escape_untrusted(reason, MAX_WORDS)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use quinn::{ApplicationClose, VarInt};
+
+    use super::*;
+
+    fn closed(code: u32, reason: &'static [u8]) -> ConnectionError {
+        ConnectionError::ApplicationClosed(ApplicationClose {
+            error_code: VarInt::from_u32(code),
+            reason: reason.into(),
+        })
+    }
+
+    #[test]
+    fn words_of_the_peer_are_escaped_and_cut() {
+        let Cause::Rejected(words) = cause(&closed(7, b"bad\n\x1b[31mguy"), true) else { panic!() };
+        assert!(words.starts_with("certificate revoked: bad"), "{words}");
+        assert!(words.chars().all(|c| !c.is_control()), "{words:?}");
+        let long: &'static [u8] = Box::leak(vec![b'x'; 100_000].into());
+        let Cause::Rejected(words) = cause(&closed(4, long), false) else { panic!() };
+        assert!(words.len() < 300);
+    }
+
+    #[test]
+    fn an_end_that_was_wanted_is_no_failure_and_no_rejection() {
+        for code in [CloseCode::None, CloseCode::Idle, CloseCode::ShuttingDown] {
+            assert_eq!(cause(&closed(code as u32, b""), false), Cause::Orderly);
+        }
+        assert_eq!(cause(&ConnectionError::TimedOut, true), Cause::Orderly);
+        assert_eq!(cause(&ConnectionError::Reset, true), Cause::Lost("reset by the peer"));
+        assert_eq!(cause(&closed(99, b""), true), Cause::Lost("closed with an unknown code"));
+    }
+}

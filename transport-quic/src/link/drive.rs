@@ -1,0 +1,228 @@
+//! The task of a connection: takes in what comes, and sends what waits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chitchat_transport::{Inbound, InboundMessage};
+use quinn::{ConnectionError, SendDatagramError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::bucket::Bucket;
+use crate::config::MESSAGE_LIMIT;
+use crate::link::Link;
+use crate::link::read::{NoMessage, read_message};
+use crate::link::write::send_message;
+use crate::queue::BULK_FROM;
+use crate::setup::MAX_STREAMS;
+use crate::shared::Shared;
+
+/// Bulk that may be unacknowledged. The send window is shared by all streams: without this bound
+/// a small message waits for all bulk before it, whatever its priority.
+const BULK_IN_FLIGHT: usize = 4 << 20;
+/// Half of the peer's streams stay free for others.
+const BULK_STREAMS: usize = MAX_STREAMS as usize / 2;
+const BULK_PRIORITY: i32 = -1;
+/// Messages that a peer may send at once, and per second from then on. A node at work needs a
+/// few; a joiner that is served at full speed, some hundreds.
+const MESSAGES_BURST: u32 = 2_048;
+const MESSAGES_PER_SECOND: u32 = 4_096;
+
+/// What has been sent, or will never be.
+enum Sent {
+    Datagram(bool),
+    Stream { len: usize, acknowledged: bool },
+}
+
+struct Driver {
+    link: Arc<Link>,
+    shared: Arc<Shared>,
+    sending: JoinSet<Sent>,
+    bulk_streams: usize,
+    bulk_in_flight: usize,
+    /// A datagram waits for room, and all others behind it.
+    datagram_waits: bool,
+    /// A message that waits for a stream.
+    held: Option<Bytes>,
+    reading: JoinSet<Result<Bytes, NoMessage>>,
+    room: Arc<Semaphore>,
+    bucket: Bucket,
+    /// The peer has sent too many messages for now.
+    paused_until: Option<Instant>,
+}
+
+/// Runs until the connection ends. Returns why, and what could not be sent.
+pub(crate) async fn drive(link: Arc<Link>, shared: Arc<Shared>) -> (ConnectionError, Vec<Bytes>) {
+    let bucket = Bucket::new(MESSAGES_BURST, MESSAGES_PER_SECOND, Instant::now());
+    let mut driver = Driver {
+        link,
+        shared,
+        sending: JoinSet::new(),
+        bulk_streams: 0,
+        bulk_in_flight: 0,
+        datagram_waits: false,
+        held: None,
+        reading: JoinSet::new(),
+        room: Arc::new(Semaphore::new(MESSAGE_LIMIT)),
+        bucket,
+        paused_until: None,
+    };
+    let error = driver.run().await;
+    let mut unsent = driver.link.queue.close();
+    unsent.extend(driver.held.take());
+    (error, unsent)
+}
+
+impl Driver {
+    async fn run(&mut self) -> ConnectionError {
+        let connection = self.link.connection.clone();
+        loop {
+            self.send_what_waits();
+            let paused = self.paused_until;
+            let takes_streams = paused.is_none() && self.reading.len() < MAX_STREAMS as usize;
+            tokio::select! {
+                error = connection.closed() => return error,
+                datagram = connection.read_datagram(), if paused.is_none() => match datagram {
+                    Ok(message) => {
+                        self.spend();
+                        self.deliver(message);
+                    }
+                    Err(error) => return error,
+                },
+                stream = connection.accept_uni(), if takes_streams => match stream {
+                    Ok(stream) => {
+                        self.spend();
+                        self.reading.spawn(read_message(stream, Arc::clone(&self.room)));
+                    }
+                    Err(error) => return error,
+                },
+                Some(read) = self.reading.join_next() => match read {
+                    Ok(Ok(message)) => self.deliver(message),
+                    Ok(Err(NoMessage::Malformed | NoMessage::TooSlow)) => {
+                        self.shared.counters.dropped_malformed.add(1);
+                    }
+                    // Cut by the peer: it gave up itself.
+                    Ok(Err(NoMessage::Cut)) | Err(_) => {}
+                },
+                Some(sent) = self.sending.join_next() => {
+                    if let Ok(sent) = sent {
+                        self.note(&sent);
+                    }
+                }
+                () = self.link.queue.filled.notified() => {}
+                () = sleep_until(paused.unwrap_or_else(Instant::now)), if paused.is_some() => {
+                    self.paused_until = None;
+                }
+            }
+        }
+    }
+
+    /// One more message of the peer. When there are too many, nothing is taken in for a moment:
+    /// quinn's own bounds then hold the peer up.
+    fn spend(&mut self) {
+        let now = Instant::now();
+        if let Err(wait) = self.bucket.take(now) {
+            self.paused_until = Some(now + wait.max(Duration::from_millis(1)));
+        }
+    }
+
+    fn deliver(&self, message: Bytes) {
+        self.link.note_received();
+        let len = message.len() as u64;
+        let message = InboundMessage::new(message, self.link.reply_path())
+            .with_peer(Arc::clone(&self.link.identity.node_id));
+        self.shared.deliver(Inbound::Message(message), len);
+    }
+
+    fn send_what_waits(&mut self) {
+        while !self.datagram_waits {
+            let Some(message) = self.held.take().or_else(|| self.link.queue.pop_small()) else {
+                break;
+            };
+            if !self.send_small(message) {
+                break;
+            }
+        }
+        while self.bulk_streams < BULK_STREAMS && self.bulk_in_flight < BULK_IN_FLIGHT {
+            let Some(message) = self.link.queue.pop_bulk() else { break };
+            self.bulk_streams += 1;
+            self.bulk_in_flight += message.len();
+            self.send_on_stream(message, BULK_PRIORITY);
+        }
+    }
+
+    /// False if the message has to wait, and others with it.
+    fn send_small(&mut self, message: Bytes) -> bool {
+        let connection = &self.link.connection;
+        if connection.max_datagram_size().is_none_or(|limit| message.len() > limit) {
+            if self.sending.len() >= MAX_STREAMS as usize {
+                self.held = Some(message);
+                return false;
+            }
+            self.send_on_stream(message, 0);
+            return true;
+        }
+        let len = message.len();
+        self.link.note_sent();
+        if connection.datagram_send_buffer_space() >= len {
+            let sent = connection.send_datagram(message);
+            self.note_datagram(len, sent.is_ok());
+            return true;
+        }
+        // quinn would drop an older one to make room.
+        let connection = connection.clone();
+        self.datagram_waits = true;
+        self.sending.spawn(async move {
+            let sent: Result<(), SendDatagramError> = connection.send_datagram_wait(message).await;
+            Sent::Datagram(sent.is_ok())
+        });
+        self.shared.counters.bytes_sent.add(len as u64);
+        false
+    }
+
+    fn send_on_stream(&mut self, message: Bytes, priority: i32) {
+        let len = message.len();
+        self.link.note_sent();
+        self.link.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.messages_sent.add(1);
+        self.shared.counters.bytes_sent.add(len as u64);
+        let connection = self.link.connection.clone();
+        self.sending.spawn(async move {
+            let acknowledged = send_message(connection, message, priority).await;
+            Sent::Stream { len, acknowledged }
+        });
+    }
+
+    fn note_datagram(&self, len: usize, sent: bool) {
+        if sent {
+            self.shared.counters.messages_sent.add(1);
+            self.shared.counters.bytes_sent.add(len as u64);
+        } else {
+            self.shared.counters.dropped_sending.add(1);
+        }
+    }
+
+    fn note(&mut self, sent: &Sent) {
+        match *sent {
+            Sent::Datagram(sent) => {
+                self.datagram_waits = false;
+                self.note_datagram(0, sent);
+            }
+            Sent::Stream { len, acknowledged } => {
+                self.link.in_flight.fetch_sub(1, Ordering::Relaxed);
+                if len > BULK_FROM {
+                    self.bulk_streams -= 1;
+                    self.bulk_in_flight -= len;
+                }
+                if acknowledged {
+                    self.link.confirm();
+                } else {
+                    self.shared.counters.dropped_sending.add(1);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The transport and its two halves.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chitchat_tls::{CredentialsEvent, TlsConfig};
+use chitchat_transport::errno::Failure;
+use chitchat_transport::{
+    CredentialsReport, Destination, Inbound, Inbox, InboxLimits, OpenError, OpenOptions, Report,
+    SendError, Transport, TransportReceiver, TransportSender, TransportStats, inbox,
+};
+use quinn::{Endpoint, TokioRuntime};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::accept;
+use crate::code::CloseCode;
+use crate::config::{QuicConfig, QuicConfigError};
+use crate::janitor;
+use crate::link::Link;
+use crate::reset_key::ResetKey;
+use crate::setup::NoCipherSuite;
+use crate::shared::{Ear, Phase, Shared};
+use crate::socket::{BoundSocket, SocketObserver, SteadySocket};
+
+/// As many as a node can advertise.
+const MAX_LISTEN_ADDRS: usize = 8;
+/// For sending what is queued when the transport closes.
+const FLUSH_FOR: Duration = Duration::from_secs(1);
+/// For quinn to let go of the sockets, after peers were told or could not be told.
+const RELEASE_FOR: Duration = Duration::from_secs(5);
+/// Derives the key of stateless resets from the node's private key.
+const RESET_LABEL: &[u8] = b"chitchat quic stateless reset v1";
+
+/// QUIC with mutual TLS, over IPv4 and IPv6.
+///
+/// ```no_run
+/// use chitchat_tls::TlsConfig;
+/// use chitchat_transport_quic::QuicTransport;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let identity = TlsConfig::from_pem_files("ca.pem", "node.pem", "node.key")?;
+/// let transport = QuicTransport::new(identity);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct QuicTransport {
+    identity: TlsConfig,
+    config: QuicConfig,
+}
+
+impl QuicTransport {
+    /// With the default settings. `identity` is this node's certificate and what it trusts.
+    #[must_use]
+    pub fn new(identity: TlsConfig) -> Self {
+        Self { identity, config: QuicConfig::default() }
+    }
+
+    /// With settings of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`QuicConfigError`] names the setting that is out of its limits.
+    pub fn with_config(identity: TlsConfig, config: QuicConfig) -> Result<Self, QuicConfigError> {
+        config.validate()?;
+        Ok(Self { identity, config })
+    }
+}
+
+/// Does not keep the transport alive.
+struct Observer(Weak<Shared>);
+
+impl SocketObserver for Observer {
+    fn send_failed(&self, to: SocketAddr, failure: Failure) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.send_failed(to, failure);
+        }
+    }
+
+    fn recv_failed(&self, failure: Failure) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.recv_failed(failure);
+        }
+    }
+}
+
+fn config_error(error: impl std::error::Error + Send + Sync + 'static) -> OpenError {
+    OpenError::Config(Box::new(error))
+}
+
+impl QuicTransport {
+    fn open_now(self, options: &OpenOptions) -> Result<(QuicSender, QuicReceiver), OpenError> {
+        let count = options.listen.len();
+        if count == 0 {
+            return Err(OpenError::NoListenAddress);
+        }
+        if count > MAX_LISTEN_ADDRS {
+            return Err(OpenError::TooManyListenAddresses { count, limit: MAX_LISTEN_ADDRS });
+        }
+        let tls =
+            self.identity.bind(&options.cluster_id, &options.node_id).map_err(config_error)?;
+        let credentials = tls.current();
+        let provider = Arc::clone(credentials.client_config(b"").crypto_provider());
+        let reset_key = ResetKey::new(&provider, &tls.secret(RESET_LABEL));
+        let reset_key = Arc::new(reset_key.ok_or(NoCipherSuite).map_err(config_error)?);
+        let mut bound = Vec::with_capacity(count);
+        for addr in &options.listen {
+            let socket = BoundSocket::bind(*addr, self.config.socket_buffer_bytes);
+            bound.push(socket.map_err(|source| OpenError::Bind { addr: *addr, source })?);
+        }
+        let locals: Vec<SocketAddr> = bound.iter().map(|socket| socket.local).collect();
+        let limits = InboxLimits {
+            entries: self.config.receive_queue_messages,
+            bytes: self.config.receive_queue_bytes,
+        };
+        let (inbox_sender, inbox) = inbox(limits);
+        let sockets = watch::Sender::new(0);
+        let shared =
+            Arc::new(Shared::new(self.config, tls, locals.clone(), inbox_sender, sockets.clone()));
+        let server = shared.setup.server(&credentials).map_err(config_error)?;
+        let mut ears = Vec::with_capacity(count);
+        for socket in bound {
+            let local = socket.local;
+            let bind_error = |source| OpenError::Bind { addr: local, source };
+            let observer = Arc::new(Observer(Arc::downgrade(&shared)));
+            let socket =
+                SteadySocket::new(socket, observer, sockets.clone()).map_err(bind_error)?;
+            let config = shared.setup.endpoint(Arc::clone(&reset_key));
+            let endpoint = Endpoint::new_with_abstract_socket(
+                config,
+                Some(server.clone()),
+                Arc::new(socket),
+                Arc::new(TokioRuntime),
+            );
+            ears.push(Ear { local, endpoint: endpoint.map_err(bind_error)? });
+        }
+        shared.set_ears(ears.clone());
+        let server = Arc::new(server);
+        for ear in ears {
+            shared.spawn(accept::listen(Arc::clone(&shared), ear, Arc::clone(&server)));
+        }
+        shared.spawn(janitor::tend(Arc::clone(&shared)));
+        let (tls, teller) = (shared.tls.clone(), Arc::clone(&shared));
+        shared.spawn(async move {
+            tls.run(move |event| {
+                if let Some(report) = report(event) {
+                    teller.tell(Report::Credentials(report));
+                }
+            })
+            .await;
+        });
+        Ok((QuicSender { shared }, QuicReceiver { inbox }))
+    }
+}
+
+fn report(event: CredentialsEvent) -> Option<CredentialsReport> {
+    Some(match event {
+        CredentialsEvent::Reloaded { not_after } => CredentialsReport::Reloaded { not_after },
+        CredentialsEvent::ReloadFailed { reason } => CredentialsReport::ReloadFailed { reason },
+        CredentialsEvent::Expiring { not_after } => CredentialsReport::Expiring { not_after },
+        CredentialsEvent::StaleRevocationList { issuer, next_update } => {
+            CredentialsReport::StaleRevocationList { issuer, next_update }
+        }
+        _ => return None,
+    })
+}
+
+impl Transport for QuicTransport {
+    type Sender = QuicSender;
+    type Receiver = QuicReceiver;
+
+    async fn open(self, options: OpenOptions) -> Result<(QuicSender, QuicReceiver), OpenError> {
+        self.open_now(&options)
+    }
+}
+
+/// The sending half.
+#[derive(Debug)]
+pub struct QuicSender {
+    shared: Arc<Shared>,
+}
+
+impl TransportSender for QuicSender {
+    fn send(&self, to: &Destination, message: Bytes) -> Result<(), SendError> {
+        self.shared.send(to, message)
+    }
+
+    fn preferred_message_len(&self) -> usize {
+        self.shared.config.preferred_message_len
+    }
+
+    fn max_message_len(&self) -> usize {
+        self.shared.config.max_message_len
+    }
+
+    fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.shared.locals.clone()
+    }
+
+    fn peer_capacity(&self) -> Option<usize> {
+        Some(self.shared.config.max_connections)
+    }
+
+    fn stats(&self) -> TransportStats {
+        self.shared.stats()
+    }
+
+    async fn close(&self) {
+        let shared = &self.shared;
+        let first = shared.phase.send_if_modified(|phase| {
+            let open = *phase == Phase::Open;
+            if open {
+                *phase = Phase::Closing;
+            }
+            open
+        });
+        if first {
+            // Those that do not take it in time do not get it.
+            let _ = timeout(FLUSH_FOR, flushed(shared)).await;
+            let ears = shared.ears();
+            shared.end(CloseCode::ShuttingDown);
+            shared.forget_connections();
+            let idle = async {
+                for ear in &ears {
+                    ear.endpoint.wait_idle().await;
+                }
+            };
+            let _ = timeout(FLUSH_FOR, idle).await;
+        }
+        let mut sockets = shared.sockets.subscribe();
+        // Ends at once if the sockets are closed already.
+        let _ = timeout(RELEASE_FOR, sockets.wait_for(|open| *open == 0)).await;
+    }
+}
+
+/// Waits until everything that was handed over is on its way.
+async fn flushed(shared: &Shared) {
+    let deadline = Instant::now() + FLUSH_FOR;
+    loop {
+        let links: Vec<Arc<Link>> = {
+            let connections = shared.connections();
+            connections.registry.iter().map(|(link, _)| Arc::clone(link)).collect()
+        };
+        if links.iter().all(|link| link.is_flushed()) || Instant::now() >= deadline {
+            return;
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+impl Drop for QuicSender {
+    fn drop(&mut self) {
+        self.shared.end(CloseCode::ShuttingDown);
+        self.shared.forget_connections();
+    }
+}
+
+/// The receiving half.
+#[derive(Debug)]
+pub struct QuicReceiver {
+    inbox: Inbox,
+}
+
+impl TransportReceiver for QuicReceiver {
+    async fn recv(&mut self) -> Option<Inbound> {
+        self.inbox.recv().await
+    }
+
+    fn try_recv(&mut self) -> Option<Inbound> {
+        self.inbox.try_recv()
+    }
+}
