@@ -299,6 +299,29 @@ async fn a_half_done_replacement_is_reported_once_and_then_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_is_being_written_is_waited_for() {
+    let disk = OnDisk::new();
+    let node = disk.config().bind("c", "us").unwrap();
+    let mut running = Running::start(&node);
+    let [one, two] = [ca(), ca()];
+    let bundle = |cas: &[&ClusterCa]| {
+        let pems = cas.iter().map(|ca| ca.certificate_pem());
+        fs::write(&disk.files.ca, pems.collect::<String>()).unwrap();
+    };
+    // Looks are at 10 s, and half a second after one that saw something new.
+    tokio::time::sleep(Duration::from_millis(9_900)).await;
+    bundle(&[&disk.ca, &one]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(epochs(&node), (0, 0), "seen once");
+    bundle(&[&disk.ca, &one, &two]);
+    assert!(matches!(running.next().await, CredentialsEvent::Reloaded { .. }));
+    assert_eq!(epochs(&node), (1, 0));
+    let peer = two.issue("peer").unwrap();
+    assert!(node.current().authorize(peer.chain(), PeerRole::Dialler, now(), None).is_ok());
+    assert!(running.is_quiet().await, "the whole file at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_is_taken_back_is_none() {
     let disk = OnDisk::new();
     let node = disk.config().bind("c", "us").unwrap();

@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_material_is_refused(
+    fn spoilt_material_does_not_panic(
         edits in edits(),
         cut in proptest::option::weighted(0.3, any::<prop::sample::Index>()),
     ) {
