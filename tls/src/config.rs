@@ -34,7 +34,6 @@ pub struct TlsConfig {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) provider: Arc<CryptoProvider>,
-    /// The hash function of the provider's first choice among TLS 1.3 suites.
     pub(crate) template: SanTemplate,
     pub(crate) crl_required: bool,
     pub(crate) warn_before_expiry: Option<Duration>,
@@ -274,7 +273,7 @@ impl ConfigInner {
         generation.succeed(&former);
         let generation = Arc::new(generation);
         // An old certificate that has expired meanwhile must not keep new trust anchors and
-        // revocation lists out.
+        // revocation lists out: it is looked at as of the last moment that it was valid.
         let at = if generation.has_own_of(&former) {
             SystemTime::now().min(generation.not_after()).max(generation.validity.not_before)
         } else {

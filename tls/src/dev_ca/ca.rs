@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -32,6 +32,7 @@ pub struct CaOptions {
     san_template: Option<String>,
     validity: Option<(SystemTime, SystemTime)>,
     common_name: Option<String>,
+    extension: Option<(Vec<u64>, Vec<u8>)>,
 }
 
 impl CaOptions {
@@ -51,6 +52,12 @@ impl CaOptions {
     /// have the same.
     pub fn common_name(mut self, name: impl Into<String>) -> Self {
         self.common_name = Some(name.into());
+        self
+    }
+
+    /// A further extension, not critical, by object identifier and contents in DER.
+    pub fn extension(mut self, oid: impl Into<Vec<u64>>, der: impl Into<Vec<u8>>) -> Self {
+        self.extension = Some((oid.into(), der.into()));
         self
     }
 }
@@ -275,6 +282,9 @@ fn ca_params(
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.serial_number = Some(serial);
+    if let Some((oid, der)) = &options.extension {
+        params.custom_extensions.push(CustomExtension::from_oid_content(oid, der.clone()));
+    }
     Ok((params, random))
 }
 
