@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chitchat::tls::ClusterCa;
+use chitchat::tls::{CaOptions, ClusterCa};
 use clap::{Parser, Subcommand};
 
 /// Nodes of one cluster do not talk to those of another, even if one authority issued for both.
@@ -42,7 +42,7 @@ enum Command {
     },
     /// Makes an authority if there is none, and issues a certificate for each node id.
     Issue {
-        /// Where to keep the PEM files.
+        /// Where to keep the PEM files, a folder for each node.
         #[arg(long)]
         dir: PathBuf,
         /// The nodes.
@@ -51,7 +51,7 @@ enum Command {
     },
     /// Runs one node until its standard input ends.
     Node {
-        /// Where the PEM files are.
+        /// Where the folders with PEM files are.
         #[arg(long)]
         dir: PathBuf,
         /// The node's id.
@@ -66,25 +66,19 @@ enum Command {
     },
 }
 
-/// Where the files of a node are.
-pub(crate) fn node_files(dir: &Path, id: &str) -> [PathBuf; 3] {
-    [dir.join("ca.pem"), dir.join(format!("{id}.pem")), dir.join(format!("{id}.key"))]
-}
-
-/// The authority of a folder, made if there is none.
+/// Issues a certificate for each node into a folder of its own, by the authority in the folder
+/// `authority`, which is made if there is none. In earnest the authority's key is on no node.
 pub(crate) fn issue(dir: &Path, ids: &[String]) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let (ca_cert, ca_key) = (dir.join("ca.pem"), dir.join("ca.key"));
-    let ca = if ca_key.exists() {
-        ClusterCa::from_pem_files(CLUSTER_ID, &ca_cert, &ca_key)?
+    let authority = dir.join("authority");
+    let ca = if authority.exists() {
+        ClusterCa::read_pem_files(CLUSTER_ID, &authority, CaOptions::default())?
     } else {
         let ca = ClusterCa::generate(CLUSTER_ID)?;
-        std::fs::create_dir_all(dir)?;
-        ca.write_pem_files(&ca_cert, &ca_key)?;
+        ca.write_pem_files(&authority)?;
         ca
     };
     for id in ids {
-        let [_, cert, key] = node_files(dir, id);
-        ca.issue(id)?.write_pem_files(cert, key)?;
+        ca.issue(id)?.write_pem_files(dir.join(id))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use chitchat::quic::QuicTransport;
 use chitchat::tls::TlsConfig;
 use tokio::io::AsyncReadExt;
 
-use crate::{CLUSTER_ID, node_files};
+use crate::CLUSTER_ID;
 
 /// Prints `listening ADDR…`, then `live ID…` whenever the set of live nodes changes.
 pub(crate) async fn run(
@@ -19,9 +19,9 @@ pub(crate) async fn run(
     listen: &[SocketAddr],
     seeds: &[String],
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let [ca, cert, key] = node_files(dir, id);
+    let file = |name: &str| dir.join(id).join(name);
     // The files are watched: a certificate that is renewed is taken up without a restart.
-    let identity = TlsConfig::from_pem_files(ca, cert, key)?;
+    let identity = TlsConfig::from_pem_files(file("ca.pem"), file("cert.pem"), file("key.pem"))?;
     let config = ChitchatConfig::builder(CLUSTER_ID, id)
         .listen(listen)
         .seeds(seeds)
