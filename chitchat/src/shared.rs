@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use chitchat_protocol::{ClusterStateSnapshot, Event, LeaveOutcome, Node, Timestamp, diff};
+use chitchat_protocol::{
+    ClusterStateSnapshot, Event, LeaveOutcome, Node, Timestamp, diff, diff_members,
+};
 use chitchat_transport::{TransportSender, TransportStats};
 use tokio::sync::{Notify, watch};
 
@@ -57,6 +59,9 @@ pub(crate) struct Core {
 
 pub(crate) struct Shared {
     core: Mutex<Core>,
+    /// Held by whoever is next to take the core. The driver takes it again as soon as it has let it
+    /// go, and without this would be there before a waiting thread has woken up, again and again.
+    next: Mutex<()>,
     snapshot: ArcSwap<ClusterStateSnapshot>,
     pub(crate) clock: Clock,
     pub(crate) wake: Notify,
@@ -92,6 +97,7 @@ impl Shared {
         };
         Shared {
             core: Mutex::new(core),
+            next: Mutex::new(()),
             snapshot: ArcSwap::new(snapshot),
             clock,
             wake: Notify::new(),
@@ -111,6 +117,7 @@ impl Shared {
         if let Some(reason) = self.closed.borrow().clone() {
             return Err(reason);
         }
+        let _next = self.next();
         self.core
             .lock()
             .map_err(|_| CloseReason::Panicked("a call on the node panicked earlier".into()))
@@ -118,7 +125,12 @@ impl Shared {
 
     /// The core, running or not: for reading plain counters, and for streams, which then end.
     pub(crate) fn core_or_remains(&self) -> MutexGuard<'_, Core> {
+        let _next = self.next();
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> MutexGuard<'_, ()> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn snapshot(&self) -> Arc<ClusterStateSnapshot> {
@@ -212,7 +224,10 @@ impl Core {
             return Vec::new();
         };
         let before = shared.snapshot.swap(Arc::clone(&after));
-        let events = diff(&before, &after);
+        // Without readers nobody asks which keys changed, and there can be many.
+        let has_readers = self.events.has_readers();
+        let events =
+            if has_readers { diff(&before, &after) } else { diff_members(&before, &after) };
         shared.tallies.publications.add(1);
         shared.tallies.events.add(events.len() as u64);
         let members_changed = events.iter().any(is_about_members);
@@ -227,7 +242,7 @@ impl Core {
         } else {
             Vec::new()
         };
-        if self.events.has_readers() {
+        if has_readers {
             let removed = |event: &Event| match event {
                 Event::Removed { id } => before.node(&id.node_id).cloned(),
                 _ => None,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::WriteError;
 use crate::limits::Limits;
 use crate::state::entries::ENTRY_OVERHEAD;
+use crate::state::key::Key;
 use crate::state::replica::Replica;
 use crate::state::reserved::{KEY_INITIAL, RESERVED_PREFIX};
 use crate::state::value::VersionedValue;
@@ -46,10 +47,10 @@ impl OwnState {
             last_gc_move: None,
         };
         let count = 1 + reserved.len() + initial.len();
-        own.append(KEY_INITIAL.into(), Some(count.to_string().into()), Timestamp::MAX);
+        own.append(Key::new(KEY_INITIAL), Some(count.to_string().into()), Timestamp::MAX);
         for (key, value, ttl) in reserved.into_iter().chain(initial) {
             let deadline = ttl.map_or(Timestamp::MAX, |ttl| now + ttl);
-            own.append(key, Some(value), deadline);
+            own.append(Key::new(&key), Some(value), deadline);
         }
         own
     }
@@ -68,7 +69,7 @@ impl OwnState {
             };
             if !key.starts_with(RESERVED_PREFIX) {
                 let ttl = entry.deadline().map(|deadline| deadline.since(now));
-                live.push((key.clone(), value.clone(), ttl));
+                live.push((key.into(), value.clone(), ttl));
             }
         }
         live
@@ -149,7 +150,6 @@ impl OwnState {
         now: Timestamp,
     ) -> Option<u64> {
         let deadline = ttl.map_or(Timestamp::MAX, |ttl| now + ttl);
-        let mut shared_key = None;
         if let Some(old) = self.replica.get(key) {
             let old_deadline = old.raw_deadline();
             if !old.is_tombstone() && (old.value().is_none() || old_deadline <= now) {
@@ -158,11 +158,8 @@ impl OwnState {
             } else if old.value() == Some(value) && old_deadline == deadline {
                 return None;
             }
-            shared_key =
-                self.replica.entries.by_key().get_key_value(key).map(|(key, _)| key.clone());
         }
-        let key = shared_key.unwrap_or_else(|| key.into());
-        Some(self.append(key, Some(value.into()), deadline))
+        Some(self.append(Key::new(key), Some(value.into()), deadline))
     }
 
     /// Deletes a user key. Returns the new version, or `None` if there was nothing to delete.
@@ -229,21 +226,21 @@ impl OwnState {
             return Err(WriteError::StateTooLarge { limit });
         }
         let before = self.replica.versions.max_version;
-        let stale: Vec<Arc<str>> = self
+        let stale: Vec<Key> = self
             .replica
             .entries
             .by_key()
-            .range(Arc::<str>::from(prefix)..)
-            .take_while(|(key, _)| key.starts_with(prefix))
+            .iter_from(prefix)
+            .take_while(|(key, _)| key.as_str().starts_with(prefix))
             .filter(|(key, entry)| {
                 !entry.is_tombstone()
-                    && !wanted.contains(&***key)
-                    && !key.starts_with(RESERVED_PREFIX)
+                    && !wanted.contains(key.as_str())
+                    && !key.as_str().starts_with(RESERVED_PREFIX)
             })
             .map(|(key, _)| key.clone())
             .collect();
         for key in stale {
-            self.delete_entry(&key, now);
+            self.delete_entry(key.as_str(), now);
         }
         for (key, value) in entries {
             self.put(key, value, None, now);
@@ -252,17 +249,15 @@ impl OwnState {
     }
 
     fn delete_entry(&mut self, key: &str, now: Timestamp) -> Option<u64> {
-        let (key, entry) = self.replica.entries.by_key().get_key_value(key)?;
-        if entry.is_tombstone() {
+        if self.replica.get(key)?.is_tombstone() {
             return None;
         }
-        let key = key.clone();
-        let version = self.append(key, None, Timestamp::MAX);
+        let version = self.append(Key::new(key), None, Timestamp::MAX);
         self.tombstones.push_back((version, now));
         Some(version)
     }
 
-    fn append(&mut self, key: Arc<str>, value: Option<Arc<str>>, deadline: Timestamp) -> u64 {
+    fn append(&mut self, key: Key, value: Option<Arc<str>>, deadline: Timestamp) -> u64 {
         let versions = &mut self.replica.versions;
         versions.max_version += 1;
         versions.horizon = versions.max_version;
@@ -275,7 +270,7 @@ impl OwnState {
     pub(crate) fn expire(&mut self, now: Timestamp) -> bool {
         let expired = self.replica.entries.expire(now);
         for key in &expired {
-            self.delete_entry(key, now);
+            self.delete_entry(key.as_str(), now);
         }
         !expired.is_empty()
     }
