@@ -137,6 +137,13 @@ impl NodeDelta<'_> {
         entries.sum::<usize>() + prune + 256
     }
 
+    /// About what it takes in a message, rather more than less.
+    pub(crate) fn wire_len(&self) -> usize {
+        let entry = |it: &DeltaEntry<'_>| 12 + it.key.len() + it.op.payload_len();
+        let prune = self.prune.as_ref().map_or(0, |prune| 2 * prune.versions.len());
+        self.entries.iter().map(entry).sum::<usize>() + prune + 64 + self.node_id.len()
+    }
+
     /// A copy that borrows from nothing.
     pub fn into_owned(self) -> NodeDelta<'static> {
         let own = |entry: DeltaEntry<'_>| DeltaEntry {

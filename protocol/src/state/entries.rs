@@ -64,9 +64,10 @@ impl Entries {
         from: u64,
         to: u64,
     ) -> impl Iterator<Item = (u64, &Key, &VersionedValue)> {
-        self.by_version.range(from, to).filter_map(|(version, key)| {
+        let mut finder = self.by_key.finder();
+        self.by_version.range(from, to).filter_map(move |(version, key)| {
             // Every version in the index has its entry; see `check`.
-            self.by_key.find(key).map(|value| (version, key, value))
+            finder.find(key).map(|value| (version, key, value))
         })
     }
 

@@ -67,6 +67,11 @@ impl EntryMap {
         Some(&self.root.find(key.as_bytes())?.1)
     }
 
+    /// To look up many keys that are near each other.
+    pub(crate) fn finder(&self) -> Finder<'_> {
+        Finder { map: self, leaf: &[] }
+    }
+
     /// Whether both are one and the same.
     pub(crate) fn ptr_eq(&self, other: &EntryMap) -> bool {
         Arc::ptr_eq(&self.root, &other.root)
@@ -161,11 +166,20 @@ impl Default for Node {
 
 impl Node {
     fn find(&self, key: &[u8]) -> Option<&Entry> {
+        let leaf = self.leaf_of(key);
+        leaf.get(search(leaf, key).ok()?)
+    }
+
+    /// The leaf in which a key is, if it is anywhere.
+    fn leaf_of(&self, key: &[u8]) -> &[Entry] {
         let mut node = self;
         loop {
             match node {
-                Node::Leaf(entries) => return entries.get(search(entries, key).ok()?),
-                Node::Branch(children) => node = &children.get(child_of(children, key))?.1,
+                Node::Leaf(entries) => return entries,
+                Node::Branch(children) => match children.get(child_of(children, key)) {
+                    Some((_, child)) => node = child,
+                    None => return &[],
+                },
             }
         }
     }
@@ -296,6 +310,28 @@ fn join_sparse(children: &mut Vec<Child>, at: usize) {
         }
         // All leaves are equally deep.
         _ => {}
+    }
+}
+
+/// Looks first where it found the last key: what was written in the order of the keys is served in
+/// that order too.
+#[derive(Clone, Debug)]
+pub(crate) struct Finder<'a> {
+    map: &'a EntryMap,
+    leaf: &'a [Entry],
+}
+
+impl<'a> Finder<'a> {
+    pub(crate) fn find(&mut self, key: &Key) -> Option<&'a VersionedValue> {
+        let is_within = match self.leaf {
+            [(first, _), .., (last, _)] => first <= key && key <= last,
+            _ => false,
+        };
+        if !is_within {
+            self.leaf = self.map.root.leaf_of(key.as_bytes());
+        }
+        let at = search(self.leaf, key.as_bytes()).ok()?;
+        self.leaf.get(at).map(|(_, value)| value)
     }
 }
 
