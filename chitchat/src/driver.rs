@@ -24,6 +24,9 @@ use crate::stream::OperatorNotice;
 
 /// Messages that are handled before their effects are published together.
 const BATCH: usize = 64;
+/// Bytes of messages that are taken from the node before it is let go: a long answer is made while
+/// they are taken, and others want the node too.
+const TAKEN_AT_ONCE: usize = 64 << 10;
 /// For a transport to send what is queued. They have bounds of their own; this one is for those
 /// that do not keep to the contract.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -209,7 +212,7 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
             if core.node.poll_timeout() <= now {
                 core.node.handle_timeout(now);
             }
-            transmits.extend(std::iter::from_fn(|| core.node.poll_transmit()));
+            take_transmits(&mut core.node, &mut transmits);
             notices.extend(std::iter::from_fn(|| core.node.poll_notice()));
             let news = core.publish(&self.shared);
             core.publish_notices(notices.iter().cloned().map(OperatorNotice::Node).collect());
@@ -221,8 +224,11 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
         for ((kind, count), (_, before)) in refused.into_iter().zip(before) {
             self.refusals.record_many(kind, count - before);
         }
-        for transmit in transmits {
-            self.send(transmit);
+        while !transmits.is_empty() {
+            for transmit in transmits.drain(..) {
+                self.send(transmit);
+            }
+            take_transmits(&mut self.shared.core()?.node, &mut transmits);
         }
         journal::write_events(&news);
         for notice in notices {
@@ -288,6 +294,17 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
         // A node that listens on an unspecified address recognises itself by its own messages that
         // come back.
         others == 0 || others == 1 && node.counters().refused_own > 0
+    }
+}
+
+/// Takes what the node has to send, not all of it if it is much.
+fn take_transmits(node: &mut Node, transmits: &mut Vec<Transmit>) {
+    let mut taken = 0;
+    while taken < TAKEN_AT_ONCE
+        && let Some(transmit) = node.poll_transmit()
+    {
+        taken += transmit.bytes.len();
+        transmits.push(transmit);
     }
 }
 

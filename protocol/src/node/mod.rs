@@ -16,6 +16,7 @@ mod lifecycle;
 mod outputs;
 mod publish;
 mod round;
+mod serve;
 mod timers;
 mod tokens;
 mod writes;
@@ -45,6 +46,7 @@ use addresses::OwnAddresses;
 use exchange::Exchanges;
 use identity::Identity;
 use leave::Leaving;
+use serve::Service;
 use timers::{Timer, Timers};
 
 pub(crate) use identity::is_from_the_future;
@@ -85,6 +87,8 @@ pub struct Node {
     timers: Timers,
     rotation: usize,
     outbox: VecDeque<Transmit>,
+    /// Answers that are not all in the outbox yet, and whom they go to.
+    services: VecDeque<(Target, Service)>,
     notices: VecDeque<Notice>,
     counters: Counters,
     published: ClusterStateSnapshot,
@@ -144,6 +148,7 @@ impl Node {
             timers: Timers::new(),
             rotation: rng.random_range(0..1024),
             outbox: VecDeque::new(),
+            services: VecDeque::new(),
             notices: VecDeque::new(),
             counters: Counters::default(),
             published: ClusterStateSnapshot {
@@ -306,7 +311,13 @@ impl Node {
     }
 
     /// The next message to send. Call until `None` after every other call.
+    ///
+    /// A long answer is made piece by piece, each when the one before has been taken: between two
+    /// calls, others may have their turn.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if self.outbox.is_empty() {
+            self.serve();
+        }
         self.outbox.pop_front()
     }
 
