@@ -17,6 +17,9 @@ use crate::probe::{Probe, Waits};
 /// Length of each value.
 const VALUE_LEN: usize = 100;
 
+/// Keys that the owner sets at a time.
+const BATCH: u64 = 1_000;
+
 /// What random values are made of, so that they are text and do not compress.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -28,7 +31,7 @@ pub(crate) struct Figures {
     keys: u64,
     /// Of keys and values.
     bytes: u64,
-    /// All sets of the owner, while it is alone.
+    /// The owner sets all keys, while it is alone.
     load_ms: u128,
     load_cpu_ms: Option<u128>,
     /// What the owner's copy takes.
@@ -127,12 +130,18 @@ fn load(owner: &ChitchatHandle, figures: &mut Figures) -> Result<(), Failure> {
     let mut rng = SmallRng::seed_from_u64(1);
     let heap = HEAP.current_usage();
     let (since, cpu) = (Instant::now(), cpu_time());
-    for number in 0..figures.keys {
-        let key = format!("key-{number:07}");
+    let mut random = || {
         let value: String =
             (0..VALUE_LEN).map(|_| char::from(LETTERS[rng.random_range(0..64)])).collect();
-        figures.bytes += (key.len() + value.len()) as u64;
-        owner.set(key, value)?;
+        value
+    };
+    let mut number = 0;
+    while number < figures.keys {
+        let end = (number + BATCH).min(figures.keys);
+        let batch: Vec<_> = (number..end).map(|it| (format!("key-{it:07}"), random())).collect();
+        figures.bytes += batch.iter().map(|(key, it)| (key.len() + it.len()) as u64).sum::<u64>();
+        owner.set_many(batch)?;
+        number = end;
     }
     figures.load_ms = since.elapsed().as_millis();
     figures.load_cpu_ms = cpu_since(cpu);

@@ -46,6 +46,16 @@ impl Node {
         self.write(now, |own, now| own.delete_after_ttl(key, ttl, now))
     }
 
+    /// Sets own keys; of several entries with one key the last counts. All or nothing. Returns the
+    /// number of versions appended: an entry that changes nothing appends none.
+    pub fn set_many(
+        &mut self,
+        entries: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<u64, WriteError> {
+        self.write(now, |own, now| own.set_many(entries, now))
+    }
+
     /// Makes the own keys below `prefix` exactly these: others are deleted, unchanged ones stay as
     /// they are. All or nothing. Returns the number of versions appended.
     pub fn replace_prefix(

@@ -1,6 +1,6 @@
 //! The own namespace: the log that only this node writes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,6 +193,53 @@ impl OwnState {
         Ok(self.put(key, &value, Some(ttl), now))
     }
 
+    /// Sets user keys; of several entries with one key the last counts. Checks everything before it
+    /// changes anything. Returns how many versions were appended.
+    pub(crate) fn set_many(
+        &mut self,
+        entries: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<u64, WriteError> {
+        self.check_all(entries)?;
+        let before = self.replica.versions.max_version;
+        for (key, value) in entries {
+            self.put(key, value, None, now);
+        }
+        Ok(self.replica.versions.max_version - before)
+    }
+
+    /// Whether all entries could be set together.
+    fn check_all(&self, entries: &[(String, String)]) -> Result<(), WriteError> {
+        let (mut added, mut bytes) = (0, 0);
+        for (key, value) in entries {
+            Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
+            added += 1;
+            bytes += ENTRY_OVERHEAD + key.len() + value.len();
+        }
+        let (max_len, max_bytes) = (self.limits.max_keys_per_node, self.limits.max_bytes_per_node);
+        if self.replica.len() + added <= max_len && self.replica.bytes() + bytes <= max_bytes {
+            return Ok(());
+        }
+        // Near a limit it counts what is replaced, by entries before or within the list.
+        let unique: BTreeMap<&str, &str> =
+            entries.iter().map(|(key, it)| (&**key, &**it)).collect();
+        let (mut len, mut grows, mut shrinks) = (self.replica.len(), self.replica.bytes(), 0);
+        for (key, value) in unique {
+            let old = self.replica.get(key);
+            let change = Self::change_of_size(old, key, value.len());
+            len += usize::from(old.is_none());
+            grows += change.0;
+            shrinks += change.1;
+        }
+        if len > max_len {
+            return Err(WriteError::TooManyKeys { limit: max_len });
+        }
+        if grows > max_bytes.saturating_add(shrinks) {
+            return Err(WriteError::StateTooLarge { limit: max_bytes });
+        }
+        Ok(())
+    }
+
     /// Makes the user keys below `prefix` exactly `entries`. Checks everything before it changes
     /// anything. Returns how many versions were appended.
     pub(crate) fn replace_prefix(
@@ -204,27 +251,11 @@ impl OwnState {
         if prefix.starts_with(RESERVED_PREFIX) {
             return Err(WriteError::ReservedKey);
         }
-        let mut added = 0;
-        let mut bytes = 0;
-        let mut wanted = std::collections::BTreeSet::new();
-        for (key, value) in entries {
-            if !key.starts_with(prefix) {
-                return Err(WriteError::OutsidePrefix { key: key.clone() });
-            }
-            Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
-            wanted.insert(&**key);
-            added += usize::from(self.replica.get(key).is_none());
-            let (grows, shrinks) = Self::change_of_size(self.replica.get(key), key, value.len());
-            bytes += grows.saturating_sub(shrinks);
+        if let Some((key, _)) = entries.iter().find(|(key, _)| !key.starts_with(prefix)) {
+            return Err(WriteError::OutsidePrefix { key: key.clone() });
         }
-        let limit = self.limits.max_keys_per_node;
-        if self.replica.len() + added > limit {
-            return Err(WriteError::TooManyKeys { limit });
-        }
-        let limit = self.limits.max_bytes_per_node;
-        if self.replica.bytes() + bytes > limit {
-            return Err(WriteError::StateTooLarge { limit });
-        }
+        self.check_all(entries)?;
+        let wanted: BTreeSet<&str> = entries.iter().map(|(key, _)| &**key).collect();
         let before = self.replica.versions.max_version;
         let stale: Vec<Key> = self
             .replica

@@ -96,7 +96,8 @@ fn check_lengths(train: &Train<'_>, budget: TrainBudget) -> Result<(), TestCaseE
         total += len;
     }
     let deltas = train.messages.iter().flatten().collect::<Vec<_>>();
-    let alone = deltas.len() == 1 && deltas[0].entries.len() <= 1 && budget.first_part == usize::MAX;
+    let alone =
+        deltas.len() == 1 && deltas[0].entries.len() <= 1 && budget.first_part == usize::MAX;
     prop_assert!(total <= budget.total || alone, "{} bytes of {}", total, budget.total);
     Ok(())
 }
