@@ -7,9 +7,18 @@ use clap::{Parser, ValueEnum};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "large_state")]
 pub(crate) struct Args {
-    /// Size of the state: so many megabytes of values of 100 random bytes each.
+    /// Size of the state: so many megabytes of random values.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=900))]
     pub(crate) megabytes: u32,
+
+    /// Length of each value.
+    #[arg(long, value_name = "BYTES", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) value_bytes: u32,
+
+    /// Set the keys in no order, so that neighbours among the keys are not neighbours in the log.
+    #[arg(long)]
+    pub(crate) shuffled: bool,
 
     /// How the nodes talk to each other.
     #[arg(long, value_enum, default_value_t = TransportKind::Udp)]
@@ -23,6 +32,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 500,
           value_parser = clap::value_parser!(u64).range(10..=10_000))]
     pub(crate) interval: u64,
+
+    /// Longest time that a message takes, in milliseconds; the shortest is half of it. Only with the
+    /// transport in memory.
+    #[arg(long, value_name = "MS", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    pub(crate) latency: u64,
 
     /// Share of the messages that later ones overtake, in percent. Only with the transport in
     /// memory.

@@ -31,6 +31,8 @@ impl Cluster {
     pub(crate) fn new(args: &Args) -> Cluster {
         let network = MemoryNetwork::new(1);
         let mut conditions = Conditions::default();
+        let latency = Duration::from_millis(args.latency);
+        conditions.latency = latency / 2..=latency;
         conditions.reordering = f64::from(args.reordering) / 100.0;
         network.set_conditions(conditions);
         Cluster { args: args.clone(), network, seed: Vec::new() }

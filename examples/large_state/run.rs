@@ -14,8 +14,8 @@ use crate::machine::{cpu_time, peak_resident};
 use crate::nodes::{Cluster, Failure, OWNER, until_it_has, version_of_owner};
 use crate::probe::{Probe, Waits};
 
-/// Length of each value.
-const VALUE_LEN: usize = 100;
+/// A prime, so that its multiples are a permutation of the numbers of any state.
+const STRIDE: u64 = 982_451_653;
 
 /// Keys that the owner sets at a time.
 const BATCH: u64 = 1_000;
@@ -96,11 +96,11 @@ pub(crate) async fn run(args: &Args) -> Result<Figures, Failure> {
     let mut figures = Figures {
         transport: args.transport.name(),
         nodes: args.nodes,
-        keys: u64::from(args.megabytes) * 1_000_000 / VALUE_LEN as u64,
+        keys: u64::from(args.megabytes) * 1_000_000 / u64::from(args.value_bytes),
         ..Figures::default()
     };
     let owner = cluster.start(OWNER).await?;
-    load(&owner, &mut figures)?;
+    load(args, &owner, &mut figures)?;
     teller.tell(&format!(
         "owner    {} keys, {:.1} MB, set in {} ms; they take {:.1} MB in memory",
         figures.keys,
@@ -126,19 +126,21 @@ pub(crate) async fn run(args: &Args) -> Result<Figures, Failure> {
 }
 
 /// Sets all keys of the owner.
-fn load(owner: &ChitchatHandle, figures: &mut Figures) -> Result<(), Failure> {
+fn load(args: &Args, owner: &ChitchatHandle, figures: &mut Figures) -> Result<(), Failure> {
     let mut rng = SmallRng::seed_from_u64(1);
     let heap = HEAP.current_usage();
     let (since, cpu) = (Instant::now(), cpu_time());
     let mut random = || {
         let value: String =
-            (0..VALUE_LEN).map(|_| char::from(LETTERS[rng.random_range(0..64)])).collect();
+            (0..args.value_bytes).map(|_| char::from(LETTERS[rng.random_range(0..64)])).collect();
         value
     };
+    let stride = if args.shuffled { STRIDE } else { 1 };
+    let name = |number: u64| format!("key-{:07}", number * stride % figures.keys);
     let mut number = 0;
     while number < figures.keys {
         let end = (number + BATCH).min(figures.keys);
-        let batch: Vec<_> = (number..end).map(|it| (format!("key-{it:07}"), random())).collect();
+        let batch: Vec<_> = (number..end).map(|it| (name(it), random())).collect();
         figures.bytes += batch.iter().map(|(key, it)| (key.len() + it.len()) as u64).sum::<u64>();
         owner.set_many(batch)?;
         number = end;
@@ -232,8 +234,7 @@ fn verify(joiner: &ChitchatHandle, keys: u64) -> Result<(), Failure> {
     let snapshot = joiner.snapshot();
     let state = snapshot.node(OWNER).ok_or("the joiner does not know the owner")?;
     let readable = state.iter_prefix("key-").count() as u64;
-    let first = state.get("key-0000000").map_or(0, str::len);
-    if readable == keys && first == VALUE_LEN {
+    if readable == keys && state.get("key-0000000").is_some() {
         Ok(())
     } else {
         Err(format!("the joiner reads {readable} of {keys} keys").into())
