@@ -22,8 +22,10 @@ use crate::seeds::{Resolver, SeedAddrs, SeedFailure};
 use crate::shared::{Progress, Shared};
 use crate::stream::OperatorNotice;
 
-/// Messages that are handled before their effects are published together.
+/// Messages that are handled before their effects are published together, and their bytes, so that
+/// a node that fetches a large state is not late for its rounds and its own questions.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 128 << 10;
 /// Bytes of messages that are taken from the node before it is let go: a long answer is made while
 /// they are taken, and others want the node too.
 const TAKEN_AT_ONCE: usize = 64 << 10;
@@ -155,14 +157,19 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
     /// that local writes do not wait for all.
     fn take_batch(&mut self, first: Inbound) -> Result<(), CloseReason> {
         let mut next = Some(first);
+        let mut bytes = 0;
         for taken in 1..=BATCH {
             let Some(inbound) = next else { break };
             match inbound {
-                Inbound::Message(message) => self.take_message(message)?,
+                Inbound::Message(message) => {
+                    bytes += message.bytes.len();
+                    self.take_message(message)?;
+                }
                 Inbound::Report(report) => self.take_report(report)?,
                 _ => tracing::debug!("the transport hands out something that is not known here"),
             }
-            next = if taken < BATCH { self.receiver.try_recv() } else { None };
+            let goes_on = taken < BATCH && bytes < BATCH_BYTES;
+            next = if goes_on { self.receiver.try_recv() } else { None };
         }
         Ok(())
     }

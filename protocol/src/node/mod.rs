@@ -85,6 +85,8 @@ pub struct Node {
     answered_seeds: BTreeSet<SocketAddr>,
     leaving: Option<Leaving>,
     timers: Timers,
+    /// When the next round is due.
+    round_due: Timestamp,
     rotation: usize,
     outbox: VecDeque<Transmit>,
     /// Answers that are not all in the outbox yet, and whom they go to.
@@ -146,6 +148,7 @@ impl Node {
             answered_seeds: BTreeSet::new(),
             leaving: None,
             timers: Timers::new(),
+            round_due: now,
             rotation: rng.random_range(0..1024),
             outbox: VecDeque::new(),
             services: VecDeque::new(),

@@ -114,6 +114,8 @@ impl Node {
             let due = |replica: &crate::state::Replica| replica.entries.next_deadline();
             if due(&member.replica).is_some_and(|due| due <= self.now) {
                 member.replica.expire(self.now);
+                // What has expired is hidden at once, whatever else is under way.
+                member.published_at = Timestamp::MIN;
                 self.dirty.insert(node_id.clone());
             }
             next = next.min(due(&member.replica).unwrap_or(Timestamp::MAX));
