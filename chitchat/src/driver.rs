@@ -18,8 +18,9 @@ use tracing::Instrument as _;
 use crate::error::CloseReason;
 use crate::journal::{self, Rate};
 use crate::log_limit::{FailureSummary, LogLimiter};
+use crate::retired::Retired;
 use crate::seeds::{Resolver, SeedAddrs, SeedFailure};
-use crate::shared::{Progress, Shared};
+use crate::shared::{Progress, Publication, Shared};
 use crate::stream::OperatorNotice;
 
 /// Messages that are handled before their effects are published together, and their bytes, so that
@@ -45,6 +46,8 @@ pub(crate) struct Driver<S, R> {
     /// Ends with the driver.
     _resolver: JoinSet<()>,
     limiter: LogLimiter,
+    /// Former snapshots that readers still use.
+    retired: Retired,
     send_failures: FailureSummary,
     refusals: FailureSummary,
     /// What was refused until the last look.
@@ -90,6 +93,7 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
             failures_open: true,
             _resolver: tasks,
             limiter: LogLimiter::default(),
+            retired: Retired::default(),
             send_failures: FailureSummary::default(),
             refusals: FailureSummary::default(),
             refused: Counters::default().suspicious(),
@@ -214,21 +218,22 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
         let mut transmits = Vec::new();
         let mut notices = Vec::new();
         let refused;
-        let news = {
+        let Publication { news, before } = {
             let mut core = self.shared.core()?;
             if core.node.poll_timeout() <= now {
                 core.node.handle_timeout(now);
             }
             take_transmits(&mut core.node, &mut transmits);
             notices.extend(std::iter::from_fn(|| core.node.poll_notice()));
-            let news = core.publish(&self.shared);
+            let publication = core.publish(&self.shared);
             core.publish_notices(notices.iter().cloned().map(OperatorNotice::Node).collect());
             self.tell_progress(&core.node);
             refused = core.node.counters().suspicious();
-            news
+            publication
         };
-        let before = std::mem::replace(&mut self.refused, refused);
-        for ((kind, count), (_, before)) in refused.into_iter().zip(before) {
+        self.retired.add(before);
+        let former = std::mem::replace(&mut self.refused, refused);
+        for ((kind, count), (_, before)) in refused.into_iter().zip(former) {
             self.refusals.record_many(kind, count - before);
         }
         while !transmits.is_empty() {

@@ -108,6 +108,7 @@ mod journal;
 mod log_limit;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod retired;
 mod ring;
 mod seeds;
 mod shared;

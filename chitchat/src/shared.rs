@@ -46,6 +46,16 @@ impl<S: TransportSender> TransportGauge for S {
     }
 }
 
+/// What is to be done about a publication without the lock.
+#[derive(Default)]
+pub(crate) struct Publication {
+    /// The changes of who is there, for the log.
+    pub(crate) news: Vec<Event>,
+    /// The snapshot that is out of date. The last to let go of it frees what only it had, which
+    /// takes as long as writing that did.
+    pub(crate) before: Option<Arc<ClusterStateSnapshot>>,
+}
+
 /// What is behind the lock. No code of the application or of a transport runs under it, and
 /// nothing waits.
 pub(crate) struct Core {
@@ -143,17 +153,17 @@ impl Shared {
         &self,
         action: impl FnOnce(&mut Node, Timestamp) -> T,
     ) -> Result<T, CloseReason> {
-        let (outcome, news, wake) = {
+        let (outcome, publication, wake) = {
             let mut core = self.core()?;
             let now = self.clock.now();
             let outcome = action(&mut core.node, now);
-            let news = core.publish(self);
-            (outcome, news, core.node.poll_timeout() < core.wakes_at)
+            let publication = core.publish(self);
+            (outcome, publication, core.node.poll_timeout() < core.wakes_at)
         };
         if wake {
             self.wake.notify_one();
         }
-        self.span.in_scope(|| journal::write_events(&news));
+        self.span.in_scope(|| journal::write_events(&publication.news));
         Ok(outcome)
     }
 
@@ -215,13 +225,12 @@ impl Shared {
 
 impl Core {
     /// Publishes the state if it has changed: first the snapshot, then the events that lead to it.
-    /// Returns the changes of who is there, for the log, which must be written without the lock.
     ///
     /// Wakers of readers are called under the lock; they only schedule tasks.
-    #[must_use = "write it to the log"]
-    pub(crate) fn publish(&mut self, shared: &Shared) -> Vec<Event> {
+    #[must_use = "write its news to the log, and let go of it without the lock"]
+    pub(crate) fn publish(&mut self, shared: &Shared) -> Publication {
         let Some(after) = self.node.publish().map(|snapshot| Arc::new(snapshot.clone())) else {
-            return Vec::new();
+            return Publication::default();
         };
         let before = shared.snapshot.swap(Arc::clone(&after));
         // Without readers nobody asks which keys changed, and there can be many.
@@ -250,7 +259,7 @@ impl Core {
             let publish = |event| Published { removed: removed(&event), event };
             self.events.push(events.into_iter().map(publish).collect());
         }
-        news
+        Publication { news, before: Some(before) }
     }
 
     pub(crate) fn publish_notices(&mut self, notices: Vec<OperatorNotice>) {
