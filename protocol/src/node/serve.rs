@@ -59,6 +59,12 @@ impl Node {
         budget.min(SLICE)
     }
 
+    /// Whether so much of a budget still counts. In what is less the next entry may not find room, and
+    /// there would be another message to say only that this was all.
+    fn is_worth_a_piece(&self, left: usize) -> bool {
+        left >= self.link.preferred_message_len / 2
+    }
+
     /// What is left of an answer whose first parts were packed, if it goes on.
     pub(super) fn begin_service(
         &self,
@@ -69,7 +75,8 @@ impl Node {
         parts: usize,
     ) -> Option<Service> {
         let remote = header.observed?;
-        let goes_on = train.more && left > 0 && self.services.len() < MAX_SERVICES;
+        let goes_on =
+            train.more && self.is_worth_a_piece(left) && self.services.len() < MAX_SERVICES;
         goes_on.then(|| Service {
             kind,
             remote,
@@ -86,7 +93,7 @@ impl Node {
         let mut train = self.next_slice(&service);
         service.left = service.left.saturating_sub(train.spent);
         // With nothing sent, what is next does not fit what is left.
-        let goes_on = train.more && train.spent > 0 && service.left > 0;
+        let goes_on = train.more && train.spent > 0 && self.is_worth_a_piece(service.left);
         if train.messages.is_empty() {
             // The peer is to know that this was all.
             train.messages.push(Vec::new());
