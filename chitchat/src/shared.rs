@@ -157,7 +157,7 @@ impl Shared {
             let mut core = self.core()?;
             let now = self.clock.now();
             let outcome = action(&mut core.node, now);
-            let publication = core.publish(self);
+            let publication = core.publish_own(self);
             (outcome, publication, core.node.poll_timeout() < core.wakes_at)
         };
         if wake {
@@ -229,9 +229,18 @@ impl Core {
     /// Wakers of readers are called under the lock; they only schedule tasks.
     #[must_use = "write its news to the log, and let go of it without the lock"]
     pub(crate) fn publish(&mut self, shared: &Shared) -> Publication {
-        let Some(after) = self.node.publish().map(|snapshot| Arc::new(snapshot.clone())) else {
-            return Publication::default();
-        };
+        let after = self.node.publish().map(|snapshot| Arc::new(snapshot.clone()));
+        after.map(|after| self.replace(shared, after)).unwrap_or_default()
+    }
+
+    /// The same for the own state only: after a write.
+    #[must_use = "write its news to the log, and let go of it without the lock"]
+    pub(crate) fn publish_own(&mut self, shared: &Shared) -> Publication {
+        let after = self.node.publish_own().map(|snapshot| Arc::new(snapshot.clone()));
+        after.map(|after| self.replace(shared, after)).unwrap_or_default()
+    }
+
+    fn replace(&mut self, shared: &Shared, after: Arc<ClusterStateSnapshot>) -> Publication {
         let before = shared.snapshot.swap(Arc::clone(&after));
         // Without readers nobody asks which keys changed, and there can be many.
         let has_readers = self.events.has_readers();

@@ -1,5 +1,6 @@
 //! Snapshots: what readers see of the state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +52,20 @@ impl Node {
     ///
     /// What happened between two publications is the [`diff`](crate::diff) of their snapshots.
     pub fn publish(&mut self) -> Option<&ClusterStateSnapshot> {
+        let dirty = std::mem::take(&mut self.dirty);
+        self.publish_these(dirty)
+    }
+
+    /// Like [`Node::publish`], but of the own state only, for after a write: what has come from
+    /// others can be much, and is not for the writer to deal with.
+    pub fn publish_own(&mut self) -> Option<&ClusterStateSnapshot> {
+        let own = self.dirty.take(&self.config.node_id);
+        self.publish_these(own.into_iter().collect())
+    }
+
+    fn publish_these(&mut self, nodes: BTreeSet<NodeId>) -> Option<&ClusterStateSnapshot> {
         let mut changed = false;
-        for node_id in std::mem::take(&mut self.dirty) {
+        for node_id in nodes {
             if self.is_put_off(&node_id) {
                 self.dirty.insert(node_id);
                 continue;

@@ -40,7 +40,7 @@ pub(super) fn shorten(envelope: Envelope, plain: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let room = block::get_maximum_output_size(body.len());
-    let mut out = Vec::with_capacity(plain.len().saturating_sub(body.len()) + 10 + room);
+    let mut out = Vec::with_capacity(ENVELOPE_LEN.saturating_add(room).saturating_add(10));
     Envelope { flags: envelope.flags | COMPRESSED, ..envelope }.write(&mut out);
     Writer::new(&mut out).put(&u64::try_from(body.len()).ok()?);
     let start = out.len();
