@@ -18,12 +18,18 @@ use tracing::Instrument as _;
 use crate::error::CloseReason;
 use crate::journal::{self, Rate};
 use crate::log_limit::{FailureSummary, LogLimiter};
+use crate::retired::Retired;
 use crate::seeds::{Resolver, SeedAddrs, SeedFailure};
-use crate::shared::{Progress, Shared};
+use crate::shared::{Progress, Publication, Shared};
 use crate::stream::OperatorNotice;
 
-/// Messages that are handled before their effects are published together.
+/// Messages that are handled before their effects are published together, and their bytes, so that
+/// a node that fetches a large state is not late for its rounds and its own questions.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 128 << 10;
+/// Bytes of messages that are taken from the node before it is let go: a long answer is made while
+/// they are taken, and others want the node too.
+const TAKEN_AT_ONCE: usize = 64 << 10;
 /// For a transport to send what is queued. They have bounds of their own; this one is for those
 /// that do not keep to the contract.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +46,8 @@ pub(crate) struct Driver<S, R> {
     /// Ends with the driver.
     _resolver: JoinSet<()>,
     limiter: LogLimiter,
+    /// Former snapshots that readers still use.
+    retired: Retired,
     send_failures: FailureSummary,
     refusals: FailureSummary,
     /// What was refused until the last look.
@@ -85,6 +93,7 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
             failures_open: true,
             _resolver: tasks,
             limiter: LogLimiter::default(),
+            retired: Retired::default(),
             send_failures: FailureSummary::default(),
             refusals: FailureSummary::default(),
             refused: Counters::default().suspicious(),
@@ -152,14 +161,19 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
     /// that local writes do not wait for all.
     fn take_batch(&mut self, first: Inbound) -> Result<(), CloseReason> {
         let mut next = Some(first);
+        let mut bytes = 0;
         for taken in 1..=BATCH {
             let Some(inbound) = next else { break };
             match inbound {
-                Inbound::Message(message) => self.take_message(message)?,
+                Inbound::Message(message) => {
+                    bytes += message.bytes.len();
+                    self.take_message(message)?;
+                }
                 Inbound::Report(report) => self.take_report(report)?,
                 _ => tracing::debug!("the transport hands out something that is not known here"),
             }
-            next = if taken < BATCH { self.receiver.try_recv() } else { None };
+            let goes_on = taken < BATCH && bytes < BATCH_BYTES;
+            next = if goes_on { self.receiver.try_recv() } else { None };
         }
         Ok(())
     }
@@ -204,25 +218,29 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
         let mut transmits = Vec::new();
         let mut notices = Vec::new();
         let refused;
-        let news = {
+        let Publication { news, before } = {
             let mut core = self.shared.core()?;
             if core.node.poll_timeout() <= now {
                 core.node.handle_timeout(now);
             }
-            transmits.extend(std::iter::from_fn(|| core.node.poll_transmit()));
+            take_transmits(&mut core.node, &mut transmits);
             notices.extend(std::iter::from_fn(|| core.node.poll_notice()));
-            let news = core.publish(&self.shared);
+            let publication = core.publish(&self.shared);
             core.publish_notices(notices.iter().cloned().map(OperatorNotice::Node).collect());
             self.tell_progress(&core.node);
             refused = core.node.counters().suspicious();
-            news
+            publication
         };
-        let before = std::mem::replace(&mut self.refused, refused);
-        for ((kind, count), (_, before)) in refused.into_iter().zip(before) {
+        self.retired.add(before);
+        let former = std::mem::replace(&mut self.refused, refused);
+        for ((kind, count), (_, before)) in refused.into_iter().zip(former) {
             self.refusals.record_many(kind, count - before);
         }
-        for transmit in transmits {
-            self.send(transmit);
+        while !transmits.is_empty() {
+            for transmit in transmits.drain(..) {
+                self.send(transmit);
+            }
+            take_transmits(&mut self.shared.core()?.node, &mut transmits);
         }
         journal::write_events(&news);
         for notice in notices {
@@ -288,6 +306,17 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
         // A node that listens on an unspecified address recognises itself by its own messages that
         // come back.
         others == 0 || others == 1 && node.counters().refused_own > 0
+    }
+}
+
+/// Takes what the node has to send, not all of it if it is much.
+fn take_transmits(node: &mut Node, transmits: &mut Vec<Transmit>) {
+    let mut taken = 0;
+    while taken < TAKEN_AT_ONCE
+        && let Some(transmit) = node.poll_transmit()
+    {
+        taken += transmit.bytes.len();
+        transmits.push(transmit);
     }
 }
 

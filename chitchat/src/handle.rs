@@ -106,6 +106,41 @@ impl ChitchatHandle {
         Ok(self.shared().with_node(|node, now| node.set(key, value, now))??)
     }
 
+    /// Sets many keys of this node at once: all or nothing, and readers of this node see all of them
+    /// together. Of several entries with one key the last counts. Returns how many keys changed.
+    ///
+    /// Others get them as one stretch of this node's log, which may reach them in several messages:
+    /// they may see the first of the keys before the last.
+    ///
+    /// It costs much less than as many calls of [`set`](Self::set). Other writes wait meanwhile, a
+    /// microsecond or less for each key: pass a million keys in lists of a thousand.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = chitchat::transport::memory::MemoryNetwork::new(1);
+    /// # let config = chitchat::ChitchatConfig::builder("c", "n").listen(["0.0.0.0:0"]).build()?;
+    /// # let node = chitchat::spawn(config, network.transport()).await?;
+    /// let changed = node.set_many([("shard/1", "ready"), ("shard/2", "ready")])?;
+    /// assert_eq!(changed, 2);
+    /// assert_eq!(node.set_many([("shard/2", "ready"), ("shard/3", "new")])?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set), for the first key that is over a limit, or all of them together.
+    pub fn set_many<K: Into<String>, V: Into<String>>(
+        &self,
+        key_values: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<u64, Error> {
+        // All code of the caller runs here, before the lock.
+        let entries: Vec<(String, String)> =
+            key_values.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Ok(self.shared().with_node(|node, now| node.set_many(&entries, now))??)
+    }
+
     /// Sets a key of this node that every node forgets after `ttl`, whatever becomes of this node.
     /// Setting it again, even to the same value, renews it. Returns the version of the write.
     ///

@@ -61,7 +61,7 @@
 //! | configure a node | [`ChitchatConfig::builder`] |
 //! | start it | [`spawn`], with a transport |
 //! | know that it found its cluster | [`joined`](ChitchatHandle::joined) |
-//! | publish something | [`set`](ChitchatHandle::set), [`set_with_ttl`](ChitchatHandle::set_with_ttl), [`delete`](ChitchatHandle::delete), [`delete_after_ttl`](ChitchatHandle::delete_after_ttl), [`replace_prefix`](ChitchatHandle::replace_prefix) |
+//! | publish something | [`set`](ChitchatHandle::set), [`set_many`](ChitchatHandle::set_many), [`set_with_ttl`](ChitchatHandle::set_with_ttl), [`delete`](ChitchatHandle::delete), [`delete_after_ttl`](ChitchatHandle::delete_after_ttl), [`replace_prefix`](ChitchatHandle::replace_prefix) |
 //! | read what is there now | [`snapshot`](ChitchatHandle::snapshot); own keys: [`get`](ChitchatHandle::get) |
 //! | react when nodes come and go | [`live_nodes_watcher`](ChitchatHandle::live_nodes_watcher) |
 //! | react to keys | [`subscribe`](ChitchatHandle::subscribe) to a prefix |
@@ -111,6 +111,7 @@ mod journal;
 mod log_limit;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod retired;
 mod ring;
 mod seeds;
 mod shared;

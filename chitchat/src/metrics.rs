@@ -23,7 +23,7 @@
 //! | [`CONNECTIONS_OPENED`] | counter | connections that were set up |
 //! | [`REPORTS`] | counter | reports of the transport, by `kind`: `unreachable`, `rejected_us`, `identity_refused`, `credentials`, `other` |
 //! | [`SEED_LOOKUPS`] | counter | lookups of seeds, by `outcome`: `ok`, `failed` |
-//! | [`EVENTS`] | counter | events that were published |
+//! | [`EVENTS`] | counter | events that were published; of keys, while anybody reads them |
 //! | [`MISSED`] | counter | events and notices that slow readers missed |
 
 use std::time::SystemTime;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use chitchat_protocol::{ClusterStateSnapshot, Event, LeaveOutcome, Node, Timestamp, diff};
+use chitchat_protocol::{
+    ClusterStateSnapshot, Event, LeaveOutcome, Node, Timestamp, diff, diff_members,
+};
 use chitchat_transport::{TransportSender, TransportStats};
 use tokio::sync::{Notify, watch};
 
@@ -44,6 +46,16 @@ impl<S: TransportSender> TransportGauge for S {
     }
 }
 
+/// What is to be done about a publication without the lock.
+#[derive(Default)]
+pub(crate) struct Publication {
+    /// The changes of who is there, for the log.
+    pub(crate) news: Vec<Event>,
+    /// The snapshot that is out of date. The last to let go of it frees what only it had, which
+    /// takes as long as writing that did.
+    pub(crate) before: Option<Arc<ClusterStateSnapshot>>,
+}
+
 /// What is behind the lock. No code of the application or of a transport runs under it, and
 /// nothing waits.
 pub(crate) struct Core {
@@ -57,6 +69,9 @@ pub(crate) struct Core {
 
 pub(crate) struct Shared {
     core: Mutex<Core>,
+    /// Held by whoever is next to take the core. The driver takes it again as soon as it has let it
+    /// go, and without this would be there before a waiting thread has woken up, again and again.
+    next: Mutex<()>,
     snapshot: ArcSwap<ClusterStateSnapshot>,
     pub(crate) clock: Clock,
     pub(crate) wake: Notify,
@@ -92,6 +107,7 @@ impl Shared {
         };
         Shared {
             core: Mutex::new(core),
+            next: Mutex::new(()),
             snapshot: ArcSwap::new(snapshot),
             clock,
             wake: Notify::new(),
@@ -111,6 +127,7 @@ impl Shared {
         if let Some(reason) = self.closed.borrow().clone() {
             return Err(reason);
         }
+        let _next = self.next();
         self.core
             .lock()
             .map_err(|_| CloseReason::Panicked("a call on the node panicked earlier".into()))
@@ -118,7 +135,12 @@ impl Shared {
 
     /// The core, running or not: for reading plain counters, and for streams, which then end.
     pub(crate) fn core_or_remains(&self) -> MutexGuard<'_, Core> {
+        let _next = self.next();
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> MutexGuard<'_, ()> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn snapshot(&self) -> Arc<ClusterStateSnapshot> {
@@ -131,17 +153,17 @@ impl Shared {
         &self,
         action: impl FnOnce(&mut Node, Timestamp) -> T,
     ) -> Result<T, CloseReason> {
-        let (outcome, news, wake) = {
+        let (outcome, publication, wake) = {
             let mut core = self.core()?;
             let now = self.clock.now();
             let outcome = action(&mut core.node, now);
-            let news = core.publish(self);
-            (outcome, news, core.node.poll_timeout() < core.wakes_at)
+            let publication = core.publish_own(self);
+            (outcome, publication, core.node.poll_timeout() < core.wakes_at)
         };
         if wake {
             self.wake.notify_one();
         }
-        self.span.in_scope(|| journal::write_events(&news));
+        self.span.in_scope(|| journal::write_events(&publication.news));
         Ok(outcome)
     }
 
@@ -203,16 +225,27 @@ impl Shared {
 
 impl Core {
     /// Publishes the state if it has changed: first the snapshot, then the events that lead to it.
-    /// Returns the changes of who is there, for the log, which must be written without the lock.
     ///
     /// Wakers of readers are called under the lock; they only schedule tasks.
-    #[must_use = "write it to the log"]
-    pub(crate) fn publish(&mut self, shared: &Shared) -> Vec<Event> {
-        let Some(after) = self.node.publish().map(|snapshot| Arc::new(snapshot.clone())) else {
-            return Vec::new();
-        };
+    #[must_use = "write its news to the log, and let go of it without the lock"]
+    pub(crate) fn publish(&mut self, shared: &Shared) -> Publication {
+        let after = self.node.publish().map(|snapshot| Arc::new(snapshot.clone()));
+        after.map(|after| self.replace(shared, after)).unwrap_or_default()
+    }
+
+    /// The same for the own state only: after a write.
+    #[must_use = "write its news to the log, and let go of it without the lock"]
+    pub(crate) fn publish_own(&mut self, shared: &Shared) -> Publication {
+        let after = self.node.publish_own().map(|snapshot| Arc::new(snapshot.clone()));
+        after.map(|after| self.replace(shared, after)).unwrap_or_default()
+    }
+
+    fn replace(&mut self, shared: &Shared, after: Arc<ClusterStateSnapshot>) -> Publication {
         let before = shared.snapshot.swap(Arc::clone(&after));
-        let events = diff(&before, &after);
+        // Without readers nobody asks which keys changed, and there can be many.
+        let has_readers = self.events.has_readers();
+        let events =
+            if has_readers { diff(&before, &after) } else { diff_members(&before, &after) };
         shared.tallies.publications.add(1);
         shared.tallies.events.add(events.len() as u64);
         let members_changed = events.iter().any(is_about_members);
@@ -227,7 +260,7 @@ impl Core {
         } else {
             Vec::new()
         };
-        if self.events.has_readers() {
+        if has_readers {
             let removed = |event: &Event| match event {
                 Event::Removed { id } => before.node(&id.node_id).cloned(),
                 _ => None,
@@ -235,7 +268,7 @@ impl Core {
             let publish = |event| Published { removed: removed(&event), event };
             self.events.push(events.into_iter().map(publish).collect());
         }
-        news
+        Publication { news, before: Some(before) }
     }
 
     pub(crate) fn publish_notices(&mut self, notices: Vec<OperatorNotice>) {

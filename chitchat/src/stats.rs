@@ -27,7 +27,8 @@ pub struct Stats {
     pub seeds: SeedStats,
     /// Publications of the state: changes that became visible together count once.
     pub publications: u64,
-    /// Events that were published.
+    /// Events that were published. Those of keys count while there are event streams: without any,
+    /// nobody looks which keys changed.
     pub events: u64,
     /// Events and notices that slow readers missed, each reader counted.
     pub missed_by_readers: u64,

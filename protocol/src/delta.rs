@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::id::{Incarnation, NodeId};
-use crate::state::DeltaVersions;
+use crate::state::{DeltaVersions, ENTRY_OVERHEAD};
 
 /// A part of one owner's log: all entries that the sender has in `(from, to]`.
 ///
@@ -113,22 +113,35 @@ impl NodeDelta<'_> {
     /// The validity rule (ALGORITHM.md, V1): what every correct sender keeps. Tested before any
     /// other rule.
     pub fn is_valid(&self) -> bool {
-        let mut keys = HashSet::with_capacity(self.entries.len());
         self.versions().is_valid()
             && ascending(self.from, self.to, self.entries.iter().map(|entry| entry.version))
-            && self.entries.iter().all(|entry| keys.insert(&*entry.key))
+            && self.has_unique_keys()
             && self
                 .prune
                 .as_ref()
                 .is_none_or(|prune| ascending(prune.from, prune.to, prune.versions.iter().copied()))
     }
 
-    /// Payload of the entries, for the bound on what is kept aside.
+    fn has_unique_keys(&self) -> bool {
+        // A state that was written in the order of its keys is proven so at a tenth of the cost.
+        let mut keys = HashSet::new();
+        self.entries.is_sorted_by(|before, after| before.key < after.key)
+            || self.entries.iter().all(|entry| keys.insert(&*entry.key))
+    }
+
+    /// What the entries take, for the bounds on what is kept.
     pub(crate) fn payload_len(&self) -> usize {
         let entries =
-            self.entries.iter().map(|entry| 64 + entry.key.len() + entry.op.payload_len());
+            self.entries.iter().map(|it| ENTRY_OVERHEAD + it.key.len() + it.op.payload_len());
         let prune = self.prune.as_ref().map_or(0, |prune| 8 * prune.versions.len());
         entries.sum::<usize>() + prune + 256
+    }
+
+    /// About what it takes in a message, rather more than less.
+    pub(crate) fn wire_len(&self) -> usize {
+        let entry = |it: &DeltaEntry<'_>| 12 + it.key.len() + it.op.payload_len();
+        let prune = self.prune.as_ref().map_or(0, |prune| 2 * prune.versions.len());
+        self.entries.iter().map(entry).sum::<usize>() + prune + 64 + self.node_id.len()
     }
 
     /// A copy that borrows from nothing.

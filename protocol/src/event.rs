@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::id::{ChitchatId, Incarnation, NodeId};
 use crate::message::Refusal;
-use crate::state::{ClusterStateSnapshot, NodeState, NodeStatus};
+use crate::state::{ClusterStateSnapshot, Difference, NodeState, NodeStatus};
 
 /// A change of the published state.
 ///
@@ -178,6 +178,20 @@ impl Notice {
 ///
 /// The cost is that of the change: parts that the snapshots share are not visited.
 pub fn diff(before: &ClusterStateSnapshot, after: &ClusterStateSnapshot) -> Vec<Event> {
+    diff_with(before, after, true)
+}
+
+/// The same without the changes of keys, for those who care only about who is there: with large
+/// states it costs less.
+pub fn diff_members(before: &ClusterStateSnapshot, after: &ClusterStateSnapshot) -> Vec<Event> {
+    diff_with(before, after, false)
+}
+
+fn diff_with(
+    before: &ClusterStateSnapshot,
+    after: &ClusterStateSnapshot,
+    with_keys: bool,
+) -> Vec<Event> {
     use imbl::ordmap::DiffItem;
     let mut events = Vec::new();
     for item in before.nodes_map().diff(after.nodes_map()) {
@@ -188,15 +202,14 @@ pub fn diff(before: &ClusterStateSnapshot, after: &ClusterStateSnapshot) -> Vec<
             }
             DiffItem::Remove(_, state) => events.push(Event::Removed { id: state.id().clone() }),
             DiffItem::Update { old: (_, old), new: (_, new) } => {
-                diff_node(&mut events, old, new);
+                diff_node(&mut events, old, new, with_keys);
             }
         }
     }
     events
 }
 
-fn diff_node(events: &mut Vec<Event>, old: &Arc<NodeState>, new: &Arc<NodeState>) {
-    use imbl::ordmap::DiffItem;
+fn diff_node(events: &mut Vec<Event>, old: &Arc<NodeState>, new: &Arc<NodeState>, with_keys: bool) {
     if Arc::ptr_eq(old, new) {
         return;
     }
@@ -206,36 +219,36 @@ fn diff_node(events: &mut Vec<Event>, old: &Arc<NodeState>, new: &Arc<NodeState>
         push_status(events, NodeStatus::Alive, new);
         return;
     }
+    if with_keys {
+        diff_keys(events, old, new);
+    }
     let id = new.id();
-    for item in old.entries_map().diff(new.entries_map()) {
-        let (key, before, after) = match item {
-            DiffItem::Add(key, after) => (key, None, Some(after)),
-            DiffItem::Remove(key, before) => (key, Some(before), None),
-            DiffItem::Update { old: (_, before), new: (key, after) } => {
-                (key, Some(before), Some(after))
-            }
-        };
-        if NodeState::is_reserved(key) {
+    if old.advertise_addrs() != new.advertise_addrs() {
+        let addrs = new.advertise_addrs().clone();
+        events.push(Event::AddressesChanged { id: id.clone(), addrs });
+    }
+    push_status(events, old.status(), new);
+}
+
+fn diff_keys(events: &mut Vec<Event>, old: &NodeState, new: &NodeState) {
+    let id = new.id();
+    for Difference { key, before, after } in old.entries_map().diff(new.entries_map()) {
+        if NodeState::is_reserved(key.as_str()) {
             continue;
         }
         let was_readable = before.is_some_and(|entry| entry.is_readable());
         let before_version = before.map(|entry| entry.version());
         match after.and_then(|entry| entry.value_arc().map(|value| (value, entry.version()))) {
             Some((value, version)) if !was_readable || before_version != Some(version) => {
-                let (id, key, value) = (id.clone(), key.clone(), value.clone());
+                let (id, key, value) = (id.clone(), key.to_arc(), value.clone());
                 events.push(Event::KeySet { id, key, value, version });
             }
             None if was_readable => {
-                events.push(Event::KeyDeleted { id: id.clone(), key: key.clone() });
+                events.push(Event::KeyDeleted { id: id.clone(), key: key.to_arc() });
             }
             _ => {}
         }
     }
-    if old.advertise_addrs() != new.advertise_addrs() {
-        let addrs = new.advertise_addrs().clone();
-        events.push(Event::AddressesChanged { id: id.clone(), addrs });
-    }
-    push_status(events, old.status(), new);
 }
 
 fn push_status(events: &mut Vec<Event>, old: NodeStatus, new: &NodeState) {

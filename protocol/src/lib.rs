@@ -87,7 +87,7 @@ pub use config::Config;
 pub use delta::{DeltaEntry, DeltaOp, NodeDelta, PruneSection};
 pub use digest::{Digest, DigestEntry};
 pub use error::{ConfigError, DecodeError, WriteError};
-pub use event::{Event, Notice, diff};
+pub use event::{Event, Notice, diff, diff_members};
 pub use id::{ChitchatId, Incarnation, NodeId};
 pub use limits::{Limits, LinkLimits};
 pub use node::{Counters, LeaveOutcome, Node, NodeHealth, Origin, Path, Target, Transmit};

@@ -46,6 +46,8 @@ pub(crate) struct Member {
     parked_at: Timestamp,
     /// The node has said so. Final.
     left: bool,
+    /// When readers were last shown the node as it was then.
+    pub(crate) published_at: Timestamp,
 }
 
 impl Member {
@@ -68,6 +70,7 @@ impl Member {
             parked_bytes: 0,
             parked_at: Timestamp::MIN,
             left: false,
+            published_at: Timestamp::MIN,
         }
     }
 

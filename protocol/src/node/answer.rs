@@ -7,6 +7,7 @@ use crate::id::NodeId;
 use crate::membership::Member;
 use crate::message::{Body, Header, Message, Refusal, SelfReport, TrainPart};
 use crate::node::hear::{Heard, Sign};
+use crate::node::serve::{AnswerKind, Service};
 use crate::node::{Node, Origin, Target};
 use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
 use crate::wire::size;
@@ -21,9 +22,10 @@ struct Answer<'a> {
     stale: Vec<StaleOwner<'a>>,
 }
 
-/// Encoded messages, and what could not be put into any.
+/// Encoded messages, what follows them later, and what could not be put into any.
 pub(super) struct Encoded {
     pub(super) messages: Vec<Vec<u8>>,
+    pub(super) service: Option<Service>,
     pub(super) too_large: Vec<(NodeId, u64)>,
 }
 
@@ -298,40 +300,49 @@ impl Node {
                 group.push(entry);
             }
         }
-        let mut train_budget = TrainBudget::new(self.link, budget, len, overhead);
+        let mut train_budget = TrainBudget::new(self.link, self.slice(budget), len, overhead);
         if let Some(limit) = limit {
             // One message only: the bound leaves no room for the headers of others.
             let rest = limit.saturating_sub(spent);
             train_budget.total = rest.min(budget).min(train_budget.first_room);
-            train_budget.strict = true;
+            train_budget.first_part = train_budget.total;
         }
-        let train = if cut {
+        let mut train = if cut {
             Train { more: true, ..Train::default() }
         } else {
             Train::pack(answer.stale, train_budget, self.rotation, self.now)
         };
-        let mut deltas = train.messages.into_iter();
+        let mut deltas = std::mem::take(&mut train.messages).into_iter();
         let mut bodies: Vec<(Vec<DigestEntry<'_>>, Vec<NodeDelta<'_>>)> = Vec::new();
         let last_group = groups.pop().unwrap_or_default();
         bodies.extend(groups.into_iter().map(|group| (group, Vec::new())));
         bodies.push((last_group, deltas.next().unwrap_or_default()));
         bodies.extend(deltas.map(|deltas| (Vec::new(), deltas)));
         let count = bodies.len();
+        let kind = AnswerKind::SynAck { peer: peer.into() };
+        let left = if limit.is_none() { budget.saturating_sub(train.spent) } else { 0 };
+        let service = self.begin_service(kind, header, &mut train, left, count);
+        let ends = service.is_none();
         let own_budget = self.exchanges.budget(Some(peer), preferred, self.now) as u64;
         let encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
-            let part = part(index, count, train.more);
+            let part = part(index, ends && index + 1 == count, train.more);
             let body = Body::SynAck { part, budget: own_budget, entries, deltas };
             Message { header: header.clone(), body }.encode()
         };
         let messages = bodies.into_iter().enumerate().map(encode).collect();
-        Encoded { messages, too_large: train.too_large }
+        Encoded { messages, service, too_large: train.too_large }
     }
 
     pub(super) fn send_all(&mut self, target: &Target, encoded: Encoded) {
         for bytes in encoded.messages {
             self.transmit(target.clone(), bytes);
         }
-        for (node_id, version) in encoded.too_large {
+        self.services.extend(encoded.service.map(|service| (target.clone(), service)));
+        self.report_too_large(encoded.too_large);
+    }
+
+    pub(super) fn report_too_large(&mut self, entries: Vec<(NodeId, u64)>) {
+        for (node_id, version) in entries {
             self.counters.entries_too_large += 1;
             if self.counters.entries_too_large == 1 {
                 let id = self.member_id(&node_id);
@@ -341,8 +352,7 @@ impl Node {
     }
 }
 
-pub(super) fn part(index: usize, count: usize, more: bool) -> TrainPart {
-    let last = index + 1 == count;
+pub(super) fn part(index: usize, last: bool, more: bool) -> TrainPart {
     TrainPart { index: u32::try_from(index).unwrap_or(u32::MAX), last, more: more && last }
 }
 

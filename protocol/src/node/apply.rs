@@ -133,7 +133,7 @@ impl Node {
             fresh.is_some_and(|fresh| !is_over_limit(&self.config.limits, fresh, delta));
         let Some(member) = self.members.get_mut(&delta.node_id) else { return false };
         let mut changed = feeds_fresh && apply_to_fresh(member, delta, now);
-        match member.replica.apply(delta, now) {
+        match member.replica.apply_valid(delta, now) {
             Ok(outcome) => {
                 self.counters.applied(&outcome);
                 changed |= outcome.advanced || outcome.visible;
@@ -192,7 +192,8 @@ impl Node {
                 over_limit = true;
                 break;
             }
-            if let Ok(outcome) = member.replica.apply(&delta, self.now) {
+            // What is kept aside was found valid.
+            if let Ok(outcome) = member.replica.apply_valid(&delta, self.now) {
                 self.counters.applied(&outcome);
             }
         }
@@ -245,9 +246,8 @@ fn is_over_limit(limits: &Limits, copy: &Replica, delta: &NodeDelta<'_>) -> bool
     if !copy.versions().step(&delta.versions()).is_ok_and(|step| step.takes_entries) {
         return false;
     }
-    let (len, bytes) = copy.size_after(delta);
-    len > limits.max_keys_per_node.saturating_mul(2)
-        || bytes > limits.max_bytes_per_node.saturating_mul(2)
+    let max_len = limits.max_keys_per_node.saturating_mul(2);
+    copy.outgrows(delta, max_len, limits.max_bytes_per_node.saturating_mul(2))
 }
 
 /// Feeds the second copy, and swaps it in when it has caught up with its source.

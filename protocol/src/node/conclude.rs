@@ -6,6 +6,7 @@ use crate::id::NodeId;
 use crate::message::{Body, Header, Message, TrainPart};
 use crate::node::answer::{Encoded, part, report_of};
 use crate::node::exchange::{Next, Peer, Purpose};
+use crate::node::serve::AnswerKind;
 use crate::node::{Node, Origin};
 use crate::reconcile::{PeerView, Train, TrainBudget};
 use crate::wire::size;
@@ -118,15 +119,20 @@ impl Node {
         let budget = self.granted(budget);
         let ack_header = self.answer_header(origin, header.nonce, None);
         let overhead = size::message_overhead(&ack_header);
-        let train_budget = TrainBudget::new(self.link, budget, overhead, overhead);
-        let train = Train::pack(stale, train_budget, self.rotation, self.now);
+        let slice = self.slice(budget);
+        let train_budget = TrainBudget::new(self.link, slice, overhead, overhead);
+        let mut train = Train::pack(stale, train_budget, self.rotation, self.now);
         let count = train.messages.len();
+        let left = budget.saturating_sub(train.spent);
+        let service = self.begin_service(AnswerKind::Ack, &ack_header, &mut train, left, count);
+        let ends = service.is_none();
         let encode = |(index, deltas)| {
-            let body = Body::Ack { part: part(index, count, train.more), deltas };
+            let part = part(index, ends && index + 1 == count, train.more);
+            let body = Body::Ack { part, deltas };
             Message { header: ack_header.clone(), body }.encode()
         };
         let messages = train.messages.into_iter().enumerate().map(encode).collect();
-        let encoded = Encoded { messages, too_large: train.too_large };
+        let encoded = Encoded { messages, service, too_large: train.too_large };
         self.send_all(&self.reply_to(origin), encoded);
     }
 

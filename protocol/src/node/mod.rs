@@ -17,6 +17,7 @@ mod outputs;
 mod publish;
 mod reach;
 mod round;
+mod serve;
 mod timers;
 mod tokens;
 mod writes;
@@ -46,6 +47,7 @@ use addresses::OwnAddresses;
 use exchange::Exchanges;
 use identity::Identity;
 use leave::Leaving;
+use serve::Service;
 use timers::{Timer, Timers};
 
 pub(crate) use identity::is_from_the_future;
@@ -85,8 +87,12 @@ pub struct Node {
     active: ActiveSet,
     leaving: Option<Leaving>,
     timers: Timers,
+    /// When the next round is due.
+    round_due: Timestamp,
     rotation: usize,
     outbox: VecDeque<Transmit>,
+    /// Answers that are not all in the outbox yet, and whom they go to.
+    services: VecDeque<(Target, Service)>,
     notices: VecDeque<Notice>,
     counters: Counters,
     published: ClusterStateSnapshot,
@@ -145,8 +151,10 @@ impl Node {
             active: ActiveSet::default(),
             leaving: None,
             timers: Timers::new(),
+            round_due: now,
             rotation: rng.random_range(0..1024),
             outbox: VecDeque::new(),
+            services: VecDeque::new(),
             notices: VecDeque::new(),
             counters: Counters::default(),
             published: ClusterStateSnapshot {
@@ -309,7 +317,13 @@ impl Node {
     }
 
     /// The next message to send. Call until `None` after every other call.
+    ///
+    /// A long answer is made piece by piece, each when the one before has been taken: between two
+    /// calls, others may have their turn.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if self.outbox.is_empty() {
+            self.serve();
+        }
         self.outbox.pop_front()
     }
 

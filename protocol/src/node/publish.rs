@@ -1,9 +1,11 @@
 //! Snapshots: what readers see of the state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
-use crate::id::ChitchatId;
+use crate::id::{ChitchatId, NodeId};
 use crate::membership::Member;
 use crate::node::addresses::OwnAddresses;
 use crate::node::{Node, NodeHealth};
@@ -12,6 +14,11 @@ use crate::state::{
 };
 use crate::time::Timestamp;
 use crate::wire::{WIRE_VERSION_MAX, WIRE_VERSION_MIN};
+
+/// How long readers may wait for what has come of a backlog that is still being fetched. After a
+/// publication every part of the map is copied when it is next written to, and keys that come in no
+/// order write to all parts: publishing with every message would copy the state over and over.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the protocol keeps in the own namespace from the start.
 pub(crate) fn reserved_entries(addresses: &OwnAddresses) -> Vec<Seedling> {
@@ -33,17 +40,39 @@ impl Node {
         &self.published
     }
 
-    /// Whether [`Node::publish`] would change the snapshot.
+    /// Whether [`Node::publish`] may change the snapshot.
     pub fn has_news(&self) -> bool {
         !self.dirty.is_empty()
     }
 
     /// Brings the snapshot up to date and returns it if it changed. The cost is that of the change.
     ///
+    /// While a large backlog of another node is being fetched, what has come of it is shown when it
+    /// has doubled, half a second after the last time, and when it is complete.
+    ///
     /// What happened between two publications is the [`diff`](crate::diff) of their snapshots.
     pub fn publish(&mut self) -> Option<&ClusterStateSnapshot> {
+        let dirty = std::mem::take(&mut self.dirty);
+        self.publish_these(dirty)
+    }
+
+    /// Like [`Node::publish`], but of the own state only, for after a write: what has come from
+    /// others can be much, and is not for the writer to deal with.
+    pub fn publish_own(&mut self) -> Option<&ClusterStateSnapshot> {
+        let own = self.dirty.take(&self.config.node_id);
+        self.publish_these(own.into_iter().collect())
+    }
+
+    fn publish_these(&mut self, nodes: BTreeSet<NodeId>) -> Option<&ClusterStateSnapshot> {
         let mut changed = false;
-        for node_id in std::mem::take(&mut self.dirty) {
+        for node_id in nodes {
+            if self.is_put_off(&node_id) {
+                self.dirty.insert(node_id);
+                continue;
+            }
+            if let Some(member) = self.members.get_mut(&node_id) {
+                member.published_at = self.now;
+            }
             let state = if node_id == self.config.node_id {
                 Some(self.own_node_state())
             } else {
@@ -72,6 +101,22 @@ impl Node {
         changed.then_some(&self.published)
     }
 
+    /// Whether this change waits for more of its kind: see [`BACKLOG_PAUSE`].
+    fn is_put_off(&self, node_id: &NodeId) -> bool {
+        let (Some(member), Some(shown)) =
+            (self.members.get(node_id), self.published.nodes.get(node_id))
+        else {
+            return false;
+        };
+        let versions = member.replica.versions();
+        versions.max_version < versions.horizon
+            && shown.status == member.status
+            && shown.incarnation == member.incarnation
+            && shown.addrs == member.addrs
+            && member.replica.len() < 2 * shown.entries.len()
+            && self.now < member.published_at + BACKLOG_PAUSE
+    }
+
     fn own_node_state(&self) -> NodeState {
         let replica = self.own.replica();
         let versions = replica.versions();
@@ -98,7 +143,7 @@ impl Node {
     }
 }
 
-fn node_state(node_id: &crate::id::NodeId, member: &Member) -> NodeState {
+fn node_state(node_id: &NodeId, member: &Member) -> NodeState {
     let versions = member.replica.versions();
     NodeState {
         id: ChitchatId::new(node_id.clone(), member.incarnation.generation_id),

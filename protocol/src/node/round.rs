@@ -27,7 +27,7 @@ struct EncodedSyn {
 impl Node {
     /// One round of gossip: the heartbeat, the life cycle, and an exchange with a few peers.
     pub(super) fn round(&mut self) {
-        self.timers.set(Timer::Round, self.now + self.config.gossip_interval);
+        self.set_next_round();
         self.tend_members();
         if self.leaving.is_some() {
             return;

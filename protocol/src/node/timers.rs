@@ -1,5 +1,6 @@
 //! The node's timers: one enum, one small table.
 
+use crate::node::Node;
 use crate::time::Timestamp;
 
 /// What the node waits for.
@@ -82,5 +83,18 @@ impl Timers {
     /// The earliest timer.
     pub(crate) fn next(&self) -> Timestamp {
         self.due.iter().copied().min().unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Node {
+    /// Sets the timer of the next round: an interval after this one was due, so that a node under
+    /// load, which is always a little late, does not have fewer rounds than others. After a pause
+    /// (rule D6) there is nothing to make up for.
+    pub(super) fn set_next_round(&mut self) {
+        let interval = self.config.gossip_interval;
+        let late = self.now.since(self.round_due);
+        let base = if late <= interval / 4 { self.round_due } else { self.now };
+        self.round_due = base + interval;
+        self.timers.set(Timer::Round, self.round_due);
     }
 }

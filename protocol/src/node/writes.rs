@@ -46,6 +46,16 @@ impl Node {
         self.write(now, |own, now| own.delete_after_ttl(key, ttl, now))
     }
 
+    /// Sets own keys; of several entries with one key the last counts. All or nothing. Returns the
+    /// number of versions appended: an entry that changes nothing appends none.
+    pub fn set_many(
+        &mut self,
+        entries: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<u64, WriteError> {
+        self.write(now, |own, now| own.set_many(entries, now))
+    }
+
     /// Makes the own keys below `prefix` exactly these: others are deleted, unchanged ones stay as
     /// they are. All or nothing. Returns the number of versions appended.
     pub fn replace_prefix(
@@ -104,6 +114,8 @@ impl Node {
             let due = |replica: &crate::state::Replica| replica.entries.next_deadline();
             if due(&member.replica).is_some_and(|due| due <= self.now) {
                 member.replica.expire(self.now);
+                // What has expired is hidden at once, whatever else is under way.
+                member.published_at = Timestamp::MIN;
                 self.dirty.insert(node_id.clone());
             }
             next = next.min(due(&member.replica).unwrap_or(Timestamp::MAX));

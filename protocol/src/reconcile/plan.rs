@@ -162,7 +162,7 @@ pub(crate) fn plan<'a>(
         }
         len += entry_len;
         previous = version;
-        delta.entries.push(DeltaEntry { key: Cow::Borrowed(key), version, op });
+        delta.entries.push(DeltaEntry { key: Cow::Borrowed(key.as_str()), version, op });
     }
     delta.to = if cut.is_some() { previous } else { limit };
     // A part that would be dropped as stale is not worth sending.

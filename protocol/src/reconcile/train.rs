@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 const MIN_QUANTUM: usize = 256;
 
 /// An owner for which the peer lacks something.
+#[derive(Debug)]
 pub(crate) struct StaleOwner<'a> {
     pub(crate) node_id: &'a NodeId,
     pub(crate) incarnation: Incarnation,
@@ -28,7 +29,7 @@ pub(crate) struct StaleOwner<'a> {
 /// How much may be sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TrainBudget {
-    /// Bytes of deltas in all messages together. At least one entry is sent, unless `strict`.
+    /// Bytes of deltas in all messages together.
     pub(crate) total: usize,
     /// Room for deltas in the first message, beside what else it carries.
     pub(crate) first_room: usize,
@@ -36,9 +37,9 @@ pub(crate) struct TrainBudget {
     pub(crate) room: usize,
     /// Room for a single entry in a message of its own.
     pub(crate) single_room: usize,
-    /// Not even the first entry may exceed `total`: the bound on what an address gets that has not
-    /// proved that it wants it.
-    pub(crate) strict: bool,
+    /// Longest part that may be the first although it exceeds `total`, so that a large entry does
+    /// not wait for ever. `total` itself for an address that has not proved that it wants it.
+    pub(crate) first_part: usize,
 }
 
 impl TrainBudget {
@@ -54,7 +55,7 @@ impl TrainBudget {
             first_room: link.preferred_message_len.saturating_sub(first_overhead),
             room: link.preferred_message_len.saturating_sub(overhead),
             single_room: link.max_message_len.saturating_sub(overhead),
-            strict: false,
+            first_part: usize::MAX,
         }
     }
 }
@@ -67,6 +68,10 @@ pub(crate) struct Train<'a> {
     pub(crate) messages: Vec<Vec<NodeDelta<'a>>>,
     /// The budget ended the train before everything was sent.
     pub(crate) more: bool,
+    /// Bytes of the deltas.
+    pub(crate) spent: usize,
+    /// Those who may have more, in the order of their turns, with what the peer will have of them.
+    pub(crate) rest: Vec<StaleOwner<'a>>,
     /// Entries that no message of this link can carry: owner and version.
     pub(crate) too_large: Vec<(NodeId, u64)>,
 }
@@ -81,27 +86,33 @@ impl<'a> Train<'a> {
         rotation: usize,
         now: Timestamp,
     ) -> Train<'a> {
-        let mut train = Train::default();
         if !owners.is_empty() {
             let start = rotation % owners.len();
             owners.rotate_left(start);
         }
-        owners = urgent_first(owners);
+        Train::pack_on(urgent_first(owners), budget, now)
+    }
+
+    /// Goes on with the [rest](Train::rest) of another train.
+    pub(crate) fn pack_on(
+        owners: Vec<StaleOwner<'a>>,
+        budget: TrainBudget,
+        now: Timestamp,
+    ) -> Train<'a> {
+        let mut train = Train::default();
         let count = owners.len().max(1);
         let mut queue: VecDeque<(StaleOwner<'a>, usize)> =
             owners.into_iter().map(|owner| (owner, 0)).collect();
         let quantum = (budget.room / count).max(MIN_QUANTUM);
 
         let mut packer = Packer::new(budget);
-        let mut spent = 0;
         while let Some((mut owner, deficit)) = queue.pop_front() {
-            let left = budget.total.saturating_sub(spent);
+            let left = budget.total.saturating_sub(train.spent);
             if left == 0 {
                 queue.push_front((owner, deficit));
                 // Owners stay in the queue until they have nothing to say: look.
-                train.more |= queue.iter_mut().any(|(owner, _)| {
-                    matches!(owner.plan(budget.single_room, now), Planned::Part { .. })
-                });
+                train.more |=
+                    queue.iter().any(|(owner, _)| owner.has_more(budget.single_room, now));
                 break;
             }
             // Alone in the queue, nobody is kept waiting.
@@ -109,7 +120,7 @@ impl<'a> Train<'a> {
             match owner.plan(share.min(packer.room).min(left), now) {
                 Planned::Nothing => {}
                 Planned::Part { delta, len } => {
-                    spent += len;
+                    train.spent += len;
                     packer.push(owner.with_liveness(delta), len);
                     queue.push_back((owner, share.saturating_sub(len).min(budget.room)));
                 }
@@ -117,9 +128,10 @@ impl<'a> Train<'a> {
                     train.too_large.push((owner.node_id.clone(), version));
                 }
                 Planned::TooSmall { needed, .. }
-                    if needed > left && (budget.strict || spent > 0) =>
+                    if needed > left && (needed > budget.first_part || train.spent > 0) =>
                 {
                     train.more = true;
+                    train.rest.push(owner);
                 }
                 Planned::TooSmall { needed, .. } if needed > packer.room && !packer.is_fresh() => {
                     packer.close();
@@ -129,13 +141,14 @@ impl<'a> Train<'a> {
                 // the preferred length gets a message of its own.
                 Planned::TooSmall { needed, .. } => {
                     if let Planned::Part { delta, len } = owner.plan(needed, now) {
-                        spent += len;
+                        train.spent += len;
                         packer.push(owner.with_liveness(delta), len);
                         queue.push_back((owner, 0));
                     }
                 }
             }
         }
+        train.rest.extend(queue.into_iter().map(|(owner, _)| owner));
         train.messages = packer.finish();
         train
     }
@@ -196,6 +209,16 @@ impl<'a> Packer<'a> {
 impl<'a> StaleOwner<'a> {
     fn plan(&mut self, room: usize, now: Timestamp) -> Planned<'a> {
         plan(self.node_id, self.incarnation, self.replica, &mut self.peer, room, now)
+    }
+
+    /// Whether there is anything to send that a message can carry. Does not plan all of it.
+    fn has_more(&self, room: usize, now: Timestamp) -> bool {
+        let mut peer = self.peer;
+        match plan(self.node_id, self.incarnation, self.replica, &mut peer, MIN_QUANTUM, now) {
+            Planned::Nothing => false,
+            Planned::Part { .. } => true,
+            Planned::TooSmall { needed, .. } => needed <= room,
+        }
     }
 
     fn with_liveness(&self, mut delta: NodeDelta<'a>) -> NodeDelta<'a> {

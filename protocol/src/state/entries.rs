@@ -1,13 +1,14 @@
 //! The entries of one namespace, indexed by key and by version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::Hasher;
-use std::sync::Arc;
 
-use imbl::OrdMap;
 use siphasher::sip::SipHasher13;
 
+use crate::state::entry_map::EntryMap;
+use crate::state::key::Key;
 use crate::state::value::VersionedValue;
+use crate::state::version_index::VersionIndex;
 use crate::time::Timestamp;
 
 /// What an entry costs beside its key and value, for the limit on bytes per node.
@@ -19,19 +20,19 @@ pub(crate) const ENTRY_OVERHEAD: usize = 64;
 /// doomed entries. `by_version` is `E` of ALGORITHM.md: what is served to others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Entries {
-    by_key: OrdMap<Arc<str>, VersionedValue>,
-    by_version: BTreeMap<u64, Arc<str>>,
+    by_key: EntryMap,
+    by_version: VersionIndex,
     /// Versions of the tombstones in `E`, so that a purge costs what it removes.
     tombstones: BTreeSet<u64>,
-    doomed: BTreeSet<Arc<str>>,
-    deadlines: BTreeSet<(Timestamp, Arc<str>)>,
+    doomed: BTreeSet<Key>,
+    deadlines: BTreeSet<(Timestamp, Key)>,
     hash: u64,
     bytes: usize,
 }
 
 /// Hash of one entry. Summed up over `E` it names a state: a sum, so that one entry can be taken
 /// out again, and keyed by the cluster, so that collisions cannot be prepared elsewhere.
-fn entry_hash(key: &str, version: u64, value: Option<&str>) -> u64 {
+fn entry_hash(key: &Key, version: u64, value: Option<&str>) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0x6368_6974_6368_6174, 0x7374_6174_6568_6173);
     hasher.write_u64(version);
     hasher.write_usize(key.len());
@@ -48,7 +49,7 @@ fn entry_hash(key: &str, version: u64, value: Option<&str>) -> u64 {
 
 impl Entries {
     /// What readers see, doomed and hidden entries included.
-    pub(crate) fn by_key(&self) -> &OrdMap<Arc<str>, VersionedValue> {
+    pub(crate) fn by_key(&self) -> &EntryMap {
         &self.by_key
     }
 
@@ -62,18 +63,17 @@ impl Entries {
         &self,
         from: u64,
         to: u64,
-    ) -> impl Iterator<Item = (u64, &Arc<str>, &VersionedValue)> {
-        let range = (from < to).then(|| self.by_version.range(from + 1..=to));
-        range.into_iter().flatten().filter_map(|(version, key)| {
+    ) -> impl Iterator<Item = (u64, &Key, &VersionedValue)> {
+        let mut finder = self.by_key.finder();
+        self.by_version.range(from, to).filter_map(move |(version, key)| {
             // Every version in the index has its entry; see `check`.
-            self.by_key.get(key).map(|value| (*version, key, value))
+            finder.find(key).map(|value| (version, key, value))
         })
     }
 
     /// Versions of `E` in `(from, to]`, ascending.
     pub(crate) fn versions(&self, from: u64, to: u64) -> impl Iterator<Item = u64> {
-        let range = (from < to).then(|| self.by_version.range(from + 1..=to));
-        range.into_iter().flatten().map(|(version, _)| *version)
+        self.by_version.range(from, to).map(|(version, _)| version)
     }
 
     /// Number of entries, tombstones and doomed ones included.
@@ -107,43 +107,48 @@ impl Entries {
     }
 
     /// Puts an entry in the place of whatever the key had.
-    pub(crate) fn insert(&mut self, key: Arc<str>, entry: VersionedValue) {
-        let key = match self.remove(&key) {
-            // Keeps one copy of the key's text.
-            Some(old_key) => old_key,
-            None => key,
-        };
+    pub(crate) fn insert(&mut self, key: Key, entry: VersionedValue) {
         let version = entry.version();
         self.hash =
             self.hash.wrapping_add(entry_hash(&key, version, entry.stored().map(|value| &**value)));
         self.bytes += ENTRY_OVERHEAD + key.len() + entry.payload_len();
-        if entry.is_tombstone() {
-            self.tombstones.insert(version);
-        } else if entry.raw_deadline() != Timestamp::MAX {
-            self.deadlines.insert((entry.raw_deadline(), key.clone()));
+        let is_tombstone = entry.is_tombstone();
+        let deadline = entry.raw_deadline();
+        // Before the indexes have the new entry, since the old one may have the same version.
+        if let Some(old) = self.by_key.insert(key.clone(), entry) {
+            self.forget(&key, &old);
         }
-        self.by_version.insert(version, key.clone());
-        self.by_key.insert(key, entry);
+        if is_tombstone {
+            self.tombstones.insert(version);
+        } else if deadline != Timestamp::MAX {
+            self.deadlines.insert((deadline, key.clone()));
+        }
+        self.by_version.insert(version, key);
     }
 
     /// Takes an entry out of every index.
-    pub(crate) fn remove(&mut self, key: &str) -> Option<Arc<str>> {
-        let (key, entry) = self.by_key.remove_with_key(key)?;
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Key> {
+        let (key, entry) = self.by_key.remove(key)?;
+        self.forget(&key, &entry);
+        Some(key)
+    }
+
+    /// Takes an entry that is no longer in `by_key` out of everything else.
+    fn forget(&mut self, key: &Key, entry: &VersionedValue) {
         self.bytes -= ENTRY_OVERHEAD + key.len() + entry.payload_len();
         if entry.is_doomed() {
-            self.doomed.remove(&key);
+            self.doomed.remove(key);
         } else {
-            self.forget_version(&key, &entry);
+            self.forget_version(key, entry);
         }
         if entry.raw_deadline() != Timestamp::MAX && !entry.is_tombstone() {
             self.deadlines.remove(&(entry.raw_deadline(), key.clone()));
         }
-        Some(key)
     }
 
     /// Takes an entry out of `E`.
-    fn forget_version(&mut self, key: &str, entry: &VersionedValue) {
-        self.by_version.remove(&entry.version());
+    fn forget_version(&mut self, key: &Key, entry: &VersionedValue) {
+        self.by_version.remove(entry.version());
         self.tombstones.remove(&entry.version());
         let value = entry.stored().map(|value| &**value);
         self.hash = self.hash.wrapping_sub(entry_hash(key, entry.version(), value));
@@ -151,16 +156,14 @@ impl Entries {
 
     /// Moves a live entry out of `E`: still readable, with its deadline, but never served on.
     pub(crate) fn doom(&mut self, version: u64) {
-        let Some(key) = self.by_version.get(&version).cloned() else {
+        let Some(key) = self.by_version.get(version).cloned() else {
             return;
         };
-        let Some(entry) = self.by_key.get(&key).cloned() else {
+        let Some(entry) = self.by_key.find(&key).cloned() else {
             return;
         };
         self.forget_version(&key, &entry);
-        let mut entry = entry;
-        entry.set_doomed();
-        self.by_key.insert(key.clone(), entry);
+        self.by_key.update(&key, VersionedValue::set_doomed);
         self.doomed.insert(key);
     }
 
@@ -168,7 +171,7 @@ impl Entries {
     pub(crate) fn drop_doomed(&mut self) -> bool {
         let doomed = std::mem::take(&mut self.doomed);
         for key in &doomed {
-            self.remove(key);
+            self.remove(key.as_str());
         }
         !doomed.is_empty()
     }
@@ -181,9 +184,9 @@ impl Entries {
                 break;
             }
             purged = true;
-            match self.by_version.get(&version).cloned() {
+            match self.by_version.get(version).cloned() {
                 Some(key) => {
-                    self.remove(&key);
+                    self.remove(key.as_str());
                 }
                 None => {
                     self.tombstones.remove(&version);
@@ -203,20 +206,17 @@ impl Entries {
             return false;
         }
         let old = entry.raw_deadline();
-        let Some((key, mut entry)) = self.by_key.remove_with_key(key) else {
-            return false;
-        };
+        let key = Key::new(key);
         if old != Timestamp::MAX {
             self.deadlines.remove(&(old, key.clone()));
         }
-        entry.set_deadline(deadline);
-        self.deadlines.insert((deadline, key.clone()));
-        self.by_key.insert(key, entry);
+        self.by_key.update(&key, |entry| entry.set_deadline(deadline));
+        self.deadlines.insert((deadline, key));
         true
     }
 
     /// Hides the entries whose deadline has come; returns their keys.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Arc<str>> {
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Key> {
         let mut expired = Vec::new();
         while let Some((deadline, _)) = self.deadlines.first() {
             if *deadline > now {
@@ -225,10 +225,7 @@ impl Entries {
             let Some((_, key)) = self.deadlines.pop_first() else {
                 break;
             };
-            if let Some(entry) = self.by_key.get(&key) {
-                let mut entry = entry.clone();
-                entry.set_expired();
-                self.by_key.insert(key.clone(), entry);
+            if self.by_key.update(&key, VersionedValue::set_expired) {
                 expired.push(key);
             }
         }
@@ -241,20 +238,21 @@ impl Entries {
         let mut hash = 0u64;
         let mut bytes = 0;
         let mut served = 0;
-        for (key, entry) in &self.by_key {
+        self.by_key.check()?;
+        for (key, entry) in self.by_key.iter() {
             bytes += ENTRY_OVERHEAD + key.len() + entry.payload_len();
             if entry.is_doomed() != self.doomed.contains(key) {
-                return Err(format!("{key}: doomed flag and index disagree"));
+                return Err(format!("{key:?}: doomed flag and index disagree"));
             }
             if !entry.is_doomed() {
                 served += 1;
                 let value = entry.stored().map(|value| &**value);
                 hash = hash.wrapping_add(entry_hash(key, entry.version(), value));
-                if self.by_version.get(&entry.version()) != Some(key) {
-                    return Err(format!("{key}@{} is not in the version index", entry.version()));
+                if self.by_version.get(entry.version()) != Some(key) {
+                    return Err(format!("{key:?}@{} is not in the version index", entry.version()));
                 }
                 if entry.is_tombstone() != self.tombstones.contains(&entry.version()) {
-                    return Err(format!("{key}: tombstone index disagrees"));
+                    return Err(format!("{key:?}: tombstone index disagrees"));
                 }
             }
         }

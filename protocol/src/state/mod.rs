@@ -1,13 +1,18 @@
 //! What a node knows: the entries of each namespace, and the nodes of the cluster.
 
 mod entries;
+mod entry_map;
+mod key;
 mod own;
 mod replica;
 mod reserved;
 mod snapshot;
 mod value;
+mod version_index;
 mod versions;
 
+pub(crate) use entries::ENTRY_OVERHEAD;
+pub(crate) use entry_map::Difference;
 pub(crate) use own::{OwnState, Seedling};
 pub use replica::{ApplyOutcome, Replica};
 pub(crate) use reserved::{

@@ -1,12 +1,13 @@
 //! The own namespace: the log that only this node writes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::WriteError;
 use crate::limits::Limits;
 use crate::state::entries::ENTRY_OVERHEAD;
+use crate::state::key::Key;
 use crate::state::replica::Replica;
 use crate::state::reserved::{KEY_INITIAL, RESERVED_PREFIX};
 use crate::state::value::VersionedValue;
@@ -46,10 +47,10 @@ impl OwnState {
             last_gc_move: None,
         };
         let count = 1 + reserved.len() + initial.len();
-        own.append(KEY_INITIAL.into(), Some(count.to_string().into()), Timestamp::MAX);
+        own.append(Key::new(KEY_INITIAL), Some(count.to_string().into()), Timestamp::MAX);
         for (key, value, ttl) in reserved.into_iter().chain(initial) {
             let deadline = ttl.map_or(Timestamp::MAX, |ttl| now + ttl);
-            own.append(key, Some(value), deadline);
+            own.append(Key::new(&key), Some(value), deadline);
         }
         own
     }
@@ -68,7 +69,7 @@ impl OwnState {
             };
             if !key.starts_with(RESERVED_PREFIX) {
                 let ttl = entry.deadline().map(|deadline| deadline.since(now));
-                live.push((key.clone(), value.clone(), ttl));
+                live.push((key.into(), value.clone(), ttl));
             }
         }
         live
@@ -149,7 +150,6 @@ impl OwnState {
         now: Timestamp,
     ) -> Option<u64> {
         let deadline = ttl.map_or(Timestamp::MAX, |ttl| now + ttl);
-        let mut shared_key = None;
         if let Some(old) = self.replica.get(key) {
             let old_deadline = old.raw_deadline();
             if !old.is_tombstone() && (old.value().is_none() || old_deadline <= now) {
@@ -158,11 +158,8 @@ impl OwnState {
             } else if old.value() == Some(value) && old_deadline == deadline {
                 return None;
             }
-            shared_key =
-                self.replica.entries.by_key().get_key_value(key).map(|(key, _)| key.clone());
         }
-        let key = shared_key.unwrap_or_else(|| key.into());
-        Some(self.append(key, Some(value.into()), deadline))
+        Some(self.append(Key::new(key), Some(value.into()), deadline))
     }
 
     /// Deletes a user key. Returns the new version, or `None` if there was nothing to delete.
@@ -196,6 +193,53 @@ impl OwnState {
         Ok(self.put(key, &value, Some(ttl), now))
     }
 
+    /// Sets user keys; of several entries with one key the last counts. Checks everything before it
+    /// changes anything. Returns how many versions were appended.
+    pub(crate) fn set_many(
+        &mut self,
+        entries: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<u64, WriteError> {
+        self.check_all(entries)?;
+        let before = self.replica.versions.max_version;
+        for (key, value) in entries {
+            self.put(key, value, None, now);
+        }
+        Ok(self.replica.versions.max_version - before)
+    }
+
+    /// Whether all entries could be set together.
+    fn check_all(&self, entries: &[(String, String)]) -> Result<(), WriteError> {
+        let (mut added, mut bytes) = (0, 0);
+        for (key, value) in entries {
+            Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
+            added += 1;
+            bytes += ENTRY_OVERHEAD + key.len() + value.len();
+        }
+        let (max_len, max_bytes) = (self.limits.max_keys_per_node, self.limits.max_bytes_per_node);
+        if self.replica.len() + added <= max_len && self.replica.bytes() + bytes <= max_bytes {
+            return Ok(());
+        }
+        // Near a limit it counts what is replaced, by entries before or within the list.
+        let unique: BTreeMap<&str, &str> =
+            entries.iter().map(|(key, it)| (&**key, &**it)).collect();
+        let (mut len, mut grows, mut shrinks) = (self.replica.len(), self.replica.bytes(), 0);
+        for (key, value) in unique {
+            let old = self.replica.get(key);
+            let change = Self::change_of_size(old, key, value.len());
+            len += usize::from(old.is_none());
+            grows += change.0;
+            shrinks += change.1;
+        }
+        if len > max_len {
+            return Err(WriteError::TooManyKeys { limit: max_len });
+        }
+        if grows > max_bytes.saturating_add(shrinks) {
+            return Err(WriteError::StateTooLarge { limit: max_bytes });
+        }
+        Ok(())
+    }
+
     /// Makes the user keys below `prefix` exactly `entries`. Checks everything before it changes
     /// anything. Returns how many versions were appended.
     pub(crate) fn replace_prefix(
@@ -207,43 +251,27 @@ impl OwnState {
         if prefix.starts_with(RESERVED_PREFIX) {
             return Err(WriteError::ReservedKey);
         }
-        let mut added = 0;
-        let mut bytes = 0;
-        let mut wanted = std::collections::BTreeSet::new();
-        for (key, value) in entries {
-            if !key.starts_with(prefix) {
-                return Err(WriteError::OutsidePrefix { key: key.clone() });
-            }
-            Self::check_entry(&self.limits, self.max_entry_len, key, value)?;
-            wanted.insert(&**key);
-            added += usize::from(self.replica.get(key).is_none());
-            let (grows, shrinks) = Self::change_of_size(self.replica.get(key), key, value.len());
-            bytes += grows.saturating_sub(shrinks);
+        if let Some((key, _)) = entries.iter().find(|(key, _)| !key.starts_with(prefix)) {
+            return Err(WriteError::OutsidePrefix { key: key.clone() });
         }
-        let limit = self.limits.max_keys_per_node;
-        if self.replica.len() + added > limit {
-            return Err(WriteError::TooManyKeys { limit });
-        }
-        let limit = self.limits.max_bytes_per_node;
-        if self.replica.bytes() + bytes > limit {
-            return Err(WriteError::StateTooLarge { limit });
-        }
+        self.check_all(entries)?;
+        let wanted: BTreeSet<&str> = entries.iter().map(|(key, _)| &**key).collect();
         let before = self.replica.versions.max_version;
-        let stale: Vec<Arc<str>> = self
+        let stale: Vec<Key> = self
             .replica
             .entries
             .by_key()
-            .range(Arc::<str>::from(prefix)..)
-            .take_while(|(key, _)| key.starts_with(prefix))
+            .iter_from(prefix)
+            .take_while(|(key, _)| key.as_str().starts_with(prefix))
             .filter(|(key, entry)| {
                 !entry.is_tombstone()
-                    && !wanted.contains(&***key)
-                    && !key.starts_with(RESERVED_PREFIX)
+                    && !wanted.contains(key.as_str())
+                    && !key.as_str().starts_with(RESERVED_PREFIX)
             })
             .map(|(key, _)| key.clone())
             .collect();
         for key in stale {
-            self.delete_entry(&key, now);
+            self.delete_entry(key.as_str(), now);
         }
         for (key, value) in entries {
             self.put(key, value, None, now);
@@ -252,17 +280,15 @@ impl OwnState {
     }
 
     fn delete_entry(&mut self, key: &str, now: Timestamp) -> Option<u64> {
-        let (key, entry) = self.replica.entries.by_key().get_key_value(key)?;
-        if entry.is_tombstone() {
+        if self.replica.get(key)?.is_tombstone() {
             return None;
         }
-        let key = key.clone();
-        let version = self.append(key, None, Timestamp::MAX);
+        let version = self.append(Key::new(key), None, Timestamp::MAX);
         self.tombstones.push_back((version, now));
         Some(version)
     }
 
-    fn append(&mut self, key: Arc<str>, value: Option<Arc<str>>, deadline: Timestamp) -> u64 {
+    fn append(&mut self, key: Key, value: Option<Arc<str>>, deadline: Timestamp) -> u64 {
         let versions = &mut self.replica.versions;
         versions.max_version += 1;
         versions.horizon = versions.max_version;
@@ -275,7 +301,7 @@ impl OwnState {
     pub(crate) fn expire(&mut self, now: Timestamp) -> bool {
         let expired = self.replica.entries.expire(now);
         for key in &expired {
-            self.delete_entry(key, now);
+            self.delete_entry(key.as_str(), now);
         }
         !expired.is_empty()
     }

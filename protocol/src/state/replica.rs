@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::delta::{DeltaOp, NodeDelta};
 use crate::state::entries::{ENTRY_OVERHEAD, Entries};
+use crate::state::key::Key;
 use crate::state::value::VersionedValue;
 use crate::state::versions::{Breakage, Covered, DropReason, Versions};
 use crate::time::Timestamp;
@@ -54,8 +55,8 @@ impl Replica {
     }
 
     /// All entries with their keys, in key order, tombstones and hidden ones included.
-    pub fn entries(&self) -> impl Iterator<Item = (&Arc<str>, &VersionedValue)> {
-        self.entries.by_key().iter()
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &VersionedValue)> {
+        self.entries.by_key().iter().map(|(key, entry)| (key.as_str(), entry))
     }
 
     /// Hash over what is served: comparable between replicas of equal `m` and `g` with `m = h` and
@@ -100,8 +101,20 @@ impl Replica {
         self.entries.check()
     }
 
+    /// Whether `delta` could make this copy larger than that: upper bounds, which cost no lookups
+    /// unless they are near.
+    pub(crate) fn outgrows(&self, delta: &NodeDelta<'_>, max_len: usize, max_bytes: usize) -> bool {
+        if self.len() + delta.entries.len() <= max_len
+            && self.bytes() + delta.payload_len() <= max_bytes
+        {
+            return false;
+        }
+        let (len, bytes) = self.size_after(delta);
+        len > max_len || bytes > max_bytes
+    }
+
     /// Upper bounds of the size after `delta`: number of entries and bytes.
-    pub(crate) fn size_after(&self, delta: &NodeDelta<'_>) -> (usize, usize) {
+    fn size_after(&self, delta: &NodeDelta<'_>) -> (usize, usize) {
         let m = self.versions.max_version;
         let mut len = self.entries.len();
         let mut bytes = self.entries.bytes();
@@ -138,6 +151,24 @@ impl Replica {
         if !delta.is_valid() {
             return Err(DropReason::Invalid);
         }
+        self.apply_rules(delta, now, breakage)
+    }
+
+    /// Applies a delta that was found to be [valid](NodeDelta::is_valid).
+    pub(crate) fn apply_valid(
+        &mut self,
+        delta: &NodeDelta<'_>,
+        now: Timestamp,
+    ) -> Result<ApplyOutcome, DropReason> {
+        self.apply_rules(delta, now, Breakage::default())
+    }
+
+    fn apply_rules(
+        &mut self,
+        delta: &NodeDelta<'_>,
+        now: Timestamp,
+        breakage: Breakage,
+    ) -> Result<ApplyOutcome, DropReason> {
         let before = self.versions;
         let step = match before.step_with(&delta.versions(), breakage) {
             Ok(step) => step,
@@ -177,19 +208,19 @@ impl Replica {
         let old = std::mem::replace(self, fresh);
         self.versions.horizon = self.versions.horizon.max(old.versions.horizon);
         let m = old.versions.max_version;
-        let refuted: Vec<Arc<str>> = self
+        let refuted: Vec<Key> = self
             .entries()
             .filter(|(_, entry)| !entry.is_tombstone() && entry.version() <= m)
             .filter(|(key, entry)| old.get(key).is_none_or(|it| it.version() != entry.version()))
-            .map(|(key, _)| key.clone())
+            .map(|(key, _)| Key::new(key))
             .collect();
         for key in &refuted {
-            self.entries.remove(key);
+            self.entries.remove(key.as_str());
         }
         for (key, entry) in old.entries().filter(|(_, entry)| !entry.is_tombstone()) {
             match self.get(key) {
                 None => {
-                    self.entries.insert(key.clone(), entry.clone().renewed());
+                    self.entries.insert(Key::new(key), entry.clone().renewed());
                     self.entries.doom(entry.version());
                 }
                 Some(same) if same.version() == entry.version() => {
@@ -243,7 +274,7 @@ impl Replica {
                 }
             };
             visible = true;
-            let key = Arc::from(&*entry.key);
+            let key = Key::new(&entry.key);
             self.entries.insert(key, VersionedValue::new(value, entry.version, deadline));
         }
         visible

@@ -1,7 +1,6 @@
 //! What readers get: immutable views of the nodes and their key-values.
 
 use std::net::SocketAddr;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -9,6 +8,7 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 use crate::id::{ChitchatId, Incarnation, NodeId};
+use crate::state::entry_map::EntryMap;
 use crate::state::reserved::RESERVED_PREFIX;
 use crate::state::value::VersionedValue;
 
@@ -55,7 +55,7 @@ pub struct NodeState {
     pub(crate) addrs: Arc<[SocketAddr]>,
     pub(crate) max_version: u64,
     pub(crate) last_gc_version: u64,
-    pub(crate) entries: OrdMap<Arc<str>, VersionedValue>,
+    pub(crate) entries: EntryMap,
 }
 
 impl NodeState {
@@ -102,7 +102,7 @@ impl NodeState {
 
     /// All keys that are set, with their values, in key order.
     pub fn key_values(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.iter_from("").filter_map(|(key, entry)| Some((&**key, entry.value()?)))
+        self.iter_from("").filter_map(|(key, entry)| Some((key, entry.value()?)))
     }
 
     /// The keys that begin with `prefix` and are set, in key order.
@@ -110,15 +110,13 @@ impl NodeState {
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a VersionedValue)> {
-        self.iter_from(prefix)
-            .take_while(move |(key, _)| key.starts_with(prefix))
-            .map(|(key, entry)| (&**key, entry))
+        self.iter_from(prefix).take_while(move |(key, _)| key.starts_with(prefix))
     }
 
-    fn iter_from(&self, start: &str) -> impl Iterator<Item = (&Arc<str>, &VersionedValue)> {
-        let start: Bound<Arc<str>> = Bound::Included(Arc::from(start));
+    fn iter_from(&self, start: &str) -> impl Iterator<Item = (&str, &VersionedValue)> + use<'_> {
         self.entries
-            .range((start, Bound::Unbounded))
+            .iter_from(start)
+            .map(|(key, entry)| (key.as_str(), entry))
             .filter(|(key, entry)| entry.is_readable() && !Self::is_reserved(key))
     }
 
@@ -131,7 +129,7 @@ impl NodeState {
         key.starts_with(RESERVED_PREFIX)
     }
 
-    pub(crate) fn entries_map(&self) -> &OrdMap<Arc<str>, VersionedValue> {
+    pub(crate) fn entries_map(&self) -> &EntryMap {
         &self.entries
     }
 }
@@ -221,7 +219,7 @@ impl Serialize for KeyValues<'_> {
         let mut map = serializer.serialize_map(None)?;
         for (key, entry) in self.0.iter_from("") {
             if let Some(value) = entry.value() {
-                map.serialize_entry(&**key, &Value { value, version: entry.version() })?;
+                map.serialize_entry(key, &Value { value, version: entry.version() })?;
             }
         }
         map.end()

@@ -318,3 +318,34 @@ fn key_and_value_must_fit_a_message_of_the_transport() {
     assert_eq!(own.set("key", &"v".repeat(28), None, at(0)), refused);
     assert_eq!(own.set("key", &"v".repeat(27), None, at(0)), Ok(Some(2)));
 }
+
+#[test]
+fn many_are_set_together_or_not_at_all() {
+    let entries = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let limits = Limits { max_keys_per_node: 8, max_value_len: 1_100, ..Limits::default() };
+    let mut own = own_with(limits);
+    let before = own.replica().len();
+    assert_eq!(own.set_many(&entries(&[("a", "1"), ("b", "1"), ("a", "2")]), at(1)), Ok(3));
+    assert_eq!(own.set_many(&entries(&[("a", "2"), ("b", "2")]), at(2)), Ok(1));
+    assert_eq!(own.replica().get("a").and_then(|entry| entry.value()), Some("2"));
+    let room = 8 - before - 2;
+    let names: Vec<String> = (0..=room).map(|number| format!("n{number}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "v")).collect();
+    let unchanged = own.replica().versions();
+    let refusals = [
+        (entries(&[("c", "1"), ("", "1")]), WriteError::EmptyKey),
+        (entries(&many), WriteError::TooManyKeys { limit: 8 }),
+    ];
+    for (entries, error) in refusals {
+        assert_eq!(own.set_many(&entries, at(3)), Err(error));
+        assert_eq!(own.replica().versions(), unchanged);
+    }
+    // Keys that are there, or twice in the list, take no room.
+    let mut fitting = entries(&many[1..]);
+    fitting.extend(entries(&[("a", "3"), ("n1", "w")]));
+    assert_eq!(own.set_many(&fitting, at(4)), Ok(room as u64 + 2));
+    assert_eq!(own.replica().len(), 8);
+    own.replica().check().expect("the indexes agree");
+}

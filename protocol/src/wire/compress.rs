@@ -18,17 +18,33 @@ const MIN_BODY_LEN: usize = 256;
 /// message claim a lot of memory.
 const MAX_RATIO: usize = 16;
 
+/// A body that is longer than this is tried with as much of its middle first.
+const SAMPLE_LEN: usize = 4 << 10;
+
+/// Whether a long body is worth the time: keys alone, which lz4 finds to be alike, gain a few
+/// percent, while the values are random, encrypted or compressed already. Short bodies are cheap.
+fn seems_compressible(body: &[u8]) -> bool {
+    let start = body.len().saturating_sub(SAMPLE_LEN) / 2;
+    let sample = match body.get(start..start.saturating_add(SAMPLE_LEN)) {
+        Some(sample) if body.len() > SAMPLE_LEN.saturating_mul(2) => sample,
+        _ => return true,
+    };
+    let worth = SAMPLE_LEN - SAMPLE_LEN / 8;
+    block::compress(sample).len() < worth
+}
+
 /// The message with its body compressed, if that makes it shorter and keeps to the ratio.
 pub(super) fn shorten(envelope: Envelope, plain: &[u8]) -> Option<Vec<u8>> {
     let body = plain.get(ENVELOPE_LEN..)?;
-    if body.len() < MIN_BODY_LEN {
+    if body.len() < MIN_BODY_LEN || !seems_compressible(body) {
         return None;
     }
-    let mut out = Vec::with_capacity(plain.len());
+    let room = block::get_maximum_output_size(body.len());
+    let mut out = Vec::with_capacity(ENVELOPE_LEN.saturating_add(room).saturating_add(10));
     Envelope { flags: envelope.flags | COMPRESSED, ..envelope }.write(&mut out);
     Writer::new(&mut out).put(&u64::try_from(body.len()).ok()?);
     let start = out.len();
-    out.resize(start.checked_add(block::get_maximum_output_size(body.len()))?, 0);
+    out.resize(start.checked_add(room)?, 0);
     let written = block::compress_into(body, out.get_mut(start..)?).ok()?;
     out.truncate(start.checked_add(written)?);
     (out.len() < plain.len() && body.len() <= max_plain_len(out.len())).then_some(out)

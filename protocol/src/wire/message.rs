@@ -1,10 +1,11 @@
 //! Encoding and decoding whole messages.
 
+use crate::delta::NodeDelta;
 use crate::error::DecodeError;
-use crate::message::Message;
+use crate::message::{Body, Message};
 use crate::wire::{DecodeLimits, EncodeOptions, Envelope, Frame, Kind, compress, v1};
 
-/// Bytes reserved for a message: most are shorter, and longer ones grow by doubling.
+/// Bytes reserved for a message beside its deltas: most take less.
 const INITIAL_CAPACITY: usize = 512;
 
 impl Message<'_> {
@@ -53,7 +54,7 @@ impl Message<'_> {
         let header = &self.header;
         let kind = Kind::of(&self.body);
         let envelope = Envelope::new(kind, header.cluster_id_hash, header.nonce, header.echo);
-        let mut out = Vec::with_capacity(INITIAL_CAPACITY);
+        let mut out = Vec::with_capacity(INITIAL_CAPACITY + self.deltas_len());
         envelope.write(&mut out);
         v1::encode(self, &mut out);
         if options.compress
@@ -62,6 +63,17 @@ impl Message<'_> {
             return shorter;
         }
         out
+    }
+
+    /// About as much as the deltas take: a long message that grows by doubling is copied over and
+    /// over.
+    fn deltas_len(&self) -> usize {
+        match &self.body {
+            Body::SynAck { deltas, .. } | Body::Ack { deltas, .. } | Body::Push { deltas } => {
+                deltas.iter().map(NodeDelta::wire_len).sum()
+            }
+            _ => 0,
+        }
     }
 
     /// Decodes a message into one that borrows from nothing. [`Frame`] does it without the copies.

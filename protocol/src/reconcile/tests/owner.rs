@@ -98,7 +98,7 @@ impl Owner {
             let entries = &self.state.replica().entries;
             let op = match entries.range(version - 1, version).next() {
                 Some((_, name, entry)) => Op {
-                    key: KEYS.iter().position(|it| **it == **name).unwrap(),
+                    key: KEYS.iter().position(|it| **it == *name.as_str()).unwrap(),
                     value: entry.stored().cloned(),
                     deadline: entry.raw_deadline(),
                 },
@@ -134,5 +134,6 @@ impl Owner {
 pub(super) fn contents(replica: &Replica) -> Vec<(u64, usize, Option<Arc<str>>)> {
     let key_of = |name: &str| KEYS.iter().position(|it| *it == name).unwrap();
     let all = replica.entries.range(0, u64::MAX);
-    all.map(|(version, key, entry)| (version, key_of(key), entry.stored().cloned())).collect()
+    all.map(|(version, key, entry)| (version, key_of(key.as_str()), entry.stored().cloned()))
+        .collect()
 }

@@ -123,11 +123,11 @@ fn entry_that_no_message_can_carry_is_reported_and_holds_up_nobody() {
 fn strict_budget_sends_nothing_rather_than_too_much() {
     let pairs = [backlog("one", 3, 500), backlog("two", 3, 500)];
     let mut strict = budget(LinkLimits::default(), 80);
-    strict.strict = true;
+    strict.first_part = strict.total;
     let train = pack(&pairs, strict, 0);
     assert_eq!(train.messages.iter().flatten().map(planned_len).sum::<usize>(), 0);
     assert!(train.more && train.too_large.is_empty());
-    strict.strict = false;
+    strict.first_part = usize::MAX;
     let train = pack(&pairs, strict, 0);
     assert_eq!(train.messages.iter().flatten().count(), 1);
     assert!(train.more);
