@@ -1,0 +1,155 @@
+//! Real processes over QUIC in networks of their own, which lose addresses, change them, and have
+//! dead ones. Rows S12, S20, S24. Skipped where network namespaces are not permitted.
+
+mod netns;
+
+use netns::{Network, Process, Starter, until};
+
+const BOTH: [&str; 4] = ["--listen", "0.0.0.0:7280", "--listen", "[::]:7280"];
+const V4: [&str; 2] = ["--listen", "0.0.0.0:7280"];
+const V6: [&str; 2] = ["--listen", "[::]:7280"];
+
+/// That all see each other, and what each writes reaches all.
+#[track_caller]
+fn expect_agreement(nodes: &[&Process], value: &str) {
+    let ids: Vec<&str> = nodes.iter().map(|node| &*node.node_id).collect();
+    let all = ids.join(" ");
+    until("all see all", nodes, || nodes.iter().all(|node| node.sees(&all)));
+    nodes.iter().for_each(|node| node.set("key", value));
+    until("all have all keys", nodes, || {
+        let has = |node: &Process, owner| node.value(owner, "key").as_deref() == Some(value);
+        nodes.iter().all(|node| ids.iter().all(|owner| has(node, owner)))
+    });
+}
+
+#[track_caller]
+fn expect_no_word_of_unusable_families(nodes: &[&Process]) {
+    for node in nodes {
+        let complains = |line: &String| {
+            line.contains("EAFNOSUPPORT") || line.to_lowercase().contains("address family")
+        };
+        assert!(!node.log().iter().any(complains), "{}", node.story());
+        let failures = &node.stats()["transport"]["failures"];
+        assert_eq!(failures.get("EAFNOSUPPORT"), None, "{}: {failures}", node.node_id);
+    }
+}
+
+/// A has both families, B has IPv4, C has IPv6; what they listen on is given.
+fn a_family_comes_and_goes(listen_b: &[&str], listen_c: &[&str]) {
+    let Some(mut network) = Network::new() else { return };
+    let starter = Starter::new();
+    let host_a = network.host("a", &["10.77.0.1", "fd77::1"]);
+    let host_b = network.host("b", &["10.77.0.2"]);
+    let host_c = network.host("c", &["fd77::3"]);
+    let seeds = ["--seed", "10.77.0.1:7280", "--seed", "[fd77::1]:7280"];
+    let a = starter.start(Some(&host_a), "a", &BOTH);
+    let b = starter.start(Some(&host_b), "b", &[listen_b, &seeds].concat());
+    let c = starter.start(Some(&host_c), "c", &[listen_c, &seeds].concat());
+    let all = [&a, &b, &c];
+    expect_agreement(&all, "calm");
+    let both = ["10.77.0.1:7280", "[fd77::1]:7280"];
+    until("A is at both addresses", &all, || all.iter().all(|it| it.addrs_of("a") == both));
+    let before = all.map(Process::id);
+    let marks = all.map(Process::mark);
+
+    host_a.del_addr("10.77.0.1");
+    until("B is dead for both", &all, || a.sees("a c") && c.sees("a c"));
+    expect_agreement(&[&a, &c], "without-v4");
+
+    host_a.add_addr("10.77.0.1");
+    expect_agreement(&all, "again");
+    until("A is at both addresses", &all, || all.iter().all(|it| it.addrs_of("a") == both));
+    assert_eq!(a.count(marks[0], "failed c"), 0, "{}", a.story());
+    assert_eq!(c.count(marks[2], "failed a"), 0, "{}", c.story());
+    assert_eq!(all.map(Process::id), before);
+    expect_no_word_of_unusable_families(&all);
+}
+
+#[test]
+fn nodes_of_one_family_each_go_on_through_one_of_both_when_it_loses_a_family() {
+    a_family_comes_and_goes(&V4, &V6);
+}
+
+#[test]
+fn nodes_that_listen_in_a_family_that_their_host_lacks_go_on_all_the_same() {
+    a_family_comes_and_goes(&BOTH, &BOTH);
+}
+
+/// A node moves to another address of its network. Whether the others dial it or it dials them is
+/// a matter of its name and of the seeds.
+fn a_node_moves(mover: &str, others: [&str; 2], mover_is_seed: bool) {
+    let Some(mut network) = Network::new() else { return };
+    let starter = Starter::new();
+    let host = network.host("mover", &["10.77.0.9"]);
+    let hosts = [network.host("x", &["10.77.0.1"]), network.host("y", &["10.77.0.2"])];
+    let seed = if mover_is_seed { "10.77.0.9:7280" } else { "10.77.0.1:7280" };
+    let args = [&V4[..], &["--seed", seed]].concat();
+    let moving = starter.start(Some(&host), mover, &args);
+    let [x, y] = [0, 1].map(|at| starter.start(Some(&hosts[at]), others[at], &args));
+    let mut all = [&moving, &x, &y];
+    all.sort_by(|left, right| left.node_id.cmp(&right.node_id));
+    expect_agreement(&all, "calm");
+    until("it is at its address", &all, || {
+        all.iter().all(|node| node.addrs_of(mover) == ["10.77.0.9:7280"])
+    });
+    let before = all.map(Process::id);
+
+    host.del_addr("10.77.0.9");
+    host.add_addr("10.77.0.99");
+    until("it is at its new address", &all, || {
+        all.iter().all(|node| node.addrs_of(mover) == ["10.77.0.99:7280"])
+    });
+    expect_agreement(&all, "moved");
+    assert_eq!(all.map(Process::id), before);
+}
+
+#[test]
+fn a_process_that_moves_is_found_by_those_it_dials() {
+    a_node_moves("a", ["b", "c"], false);
+}
+
+#[test]
+fn a_process_that_moves_is_found_by_those_who_dial_it() {
+    a_node_moves("z", ["b", "c"], true);
+}
+
+#[test]
+fn a_peer_with_a_dead_address_and_a_live_one_is_reached() {
+    let Some(mut network) = Network::new() else { return };
+    let starter = Starter::new();
+    let host_m = network.host("m", &["10.77.0.1", "fd77::1"]);
+    // Nobody has 10.77.9.9 and fd77::9.
+    let host_p = network.host("p", &["10.77.0.2", "fd77::2"]);
+    let host_q = network.host("q", &["10.77.0.3", "fd77::3"]);
+    let hosts = ["10", "11", "12"]
+        .map(|at| network.host(at, &[&format!("10.77.0.{at}"), &format!("fd77::{at}")]));
+    // What is sent there vanishes without a word; is refused by the kernel at once; and is looked
+    // for in vain for a while.
+    let [silent, refused, _] = &hosts;
+    for dead in ["10.77.9.9", "fd77::9"] {
+        silent.ip(&format!("neigh add {dead} lladdr 02:00:00:00:00:99 nud permanent dev eth0"));
+    }
+    refused.ip("route add blackhole 10.77.9.9");
+    refused.ip("-6 route add blackhole fd77::9");
+    // Of each family the dead address once: one of the two is tried first.
+    let p_at = ["--advertise", "[fd77::9]:7280", "--advertise", "10.77.0.2:7280"];
+    let q_at = ["--advertise", "10.77.9.9:7280", "--advertise", "[fd77::3]:7280"];
+    // Those who dial cannot be dialled.
+    let nowhere = ["--advertise", "10.77.8.8:7280"];
+    let start = |host, node_id, advertise: &[&str]| {
+        let seed = ["--seed", "10.77.0.1:7280"];
+        starter.start(Some(host), node_id, &[&BOTH[..], &seed, advertise].concat())
+    };
+    let m = start(&host_m, "m", &[]);
+    let p = start(&host_p, "p", &p_at);
+    let q = start(&host_q, "q", &q_at);
+    let names = ["a", "b", "c"];
+    let [a, b, c] = [0, 1, 2].map(|at| start(&hosts[at], names[at], &nowhere));
+    expect_agreement(&[&a, &b, &c, &m, &p, &q], "with-m");
+
+    // Without the node that all know, only those are left whom they have reached themselves.
+    m.kill();
+    let all = [&a, &b, &c, &p, &q];
+    expect_agreement(&all, "without-m");
+    expect_no_word_of_unusable_families(&all);
+}
