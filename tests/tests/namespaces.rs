@@ -3,6 +3,10 @@
 
 mod netns;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use chitchat_tests::net::{LinkProfile, UdpRelay};
 use netns::{Network, Process, Starter, until};
 
 const BOTH: [&str; 4] = ["--listen", "0.0.0.0:7280", "--listen", "[::]:7280"];
@@ -152,4 +156,55 @@ fn a_peer_with_a_dead_address_and_a_live_one_is_reached() {
     let all = [&a, &b, &c, &p, &q];
     expect_agreement(&all, "without-m");
     expect_no_word_of_unusable_families(&all);
+}
+
+/// Lets the nodes find each other, and then looks whether any of them takes another one for dead
+/// during 30 rounds of all.
+fn expect_no_false_death(nodes: &[Process]) {
+    let nodes: Vec<&Process> = nodes.iter().collect();
+    expect_agreement(&nodes, "value");
+    let rounds = |node: &Process| node.stats()["protocol"]["rounds"].as_u64().expect("a number");
+    let begin: Vec<_> = nodes.iter().map(|node| (rounds(node), node.mark())).collect();
+    until("30 rounds", &nodes, || {
+        nodes.iter().zip(&begin).all(|(node, (before, _))| rounds(node) >= before + 30)
+    });
+    for (node, (_, mark)) in nodes.iter().zip(begin) {
+        assert_eq!(node.count(mark, "failed "), 0, "{}", node.story());
+    }
+}
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+#[test]
+fn five_processes_on_bad_links_of_the_kernel_take_nobody_for_dead() {
+    let Some(mut network) = Network::new() else { return };
+    let starter = Starter::new();
+    let hosts =
+        [1, 2, 3, 4, 5].map(|at| network.host(&at.to_string(), &[&format!("10.77.0.{at}")]));
+    if !hosts.iter().all(|host| host.impair("loss 20% delay 50ms")) {
+        return;
+    }
+    let args = [&V4[..], &["--seed", "10.77.0.1:7280"]].concat();
+    let nodes = [0, 1, 2, 3, 4].map(|at| starter.start(Some(&hosts[at]), NAMES[at], &args));
+    expect_no_false_death(&nodes);
+}
+
+#[test]
+fn five_processes_behind_bad_relays_take_nobody_for_dead() {
+    // The same without the kernel's help: each node is reached through a relay only.
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let starter = Starter::new();
+    let bad = LinkProfile { delay: Duration::from_millis(50), loss: 0.2, ..LinkProfile::default() };
+    let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let relays = [0, 1, 2, 3, 4]
+        .map(|seed| runtime.block_on(UdpRelay::new(nobody, bad, seed)).expect("a relay starts"));
+    let seed = relays[0].addr().to_string();
+    let nodes = [0, 1, 2, 3, 4].map(|at| {
+        let advertise = relays[at].addr().to_string();
+        let args = ["--listen", "127.0.0.1:0", "--advertise", &advertise, "--seed", &seed];
+        let node = starter.start(None, NAMES[at], &args);
+        relays[at].set_target(node.addr());
+        node
+    });
+    expect_no_false_death(&nodes);
 }

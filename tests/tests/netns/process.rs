@@ -1,6 +1,7 @@
 //! The processes, and what they say.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -135,6 +136,12 @@ impl Process {
     /// The value of somebody's key, as this node sees it.
     pub(crate) fn value(&self, owner: &str, key: &str) -> Option<String> {
         self.find(Mark(0), &format!("key {owner} {key} "))
+    }
+
+    /// The address that it listens on, if there is one only.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        let addr = self.find(Mark(0), "addr ").expect("it listens");
+        addr.parse().expect("an address")
     }
 
     fn tell(&self, line: &str) {
