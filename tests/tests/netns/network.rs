@@ -57,6 +57,16 @@ impl Network {
         }
     }
 
+    /// What begins the names of all its namespaces.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// All namespaces of the machine that have names.
+    pub(crate) fn namespaces() -> String {
+        ip("netns list").unwrap_or_else(|why| panic!("{why}"))
+    }
+
     fn build(&mut self) -> Result<(), String> {
         let switch = self.namespace("switch")?;
         ip(&format!("-n {switch} link add bridge type bridge"))?;

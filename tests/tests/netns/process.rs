@@ -114,6 +114,12 @@ impl Process {
         said[since.0..].iter().rev().find_map(|line| line.strip_prefix(begins)).map(str::to_owned)
     }
 
+    /// The rest of all lines that begin like this.
+    pub(crate) fn all(&self, begins: &str) -> Vec<String> {
+        let said = self.said.lock().expect("no writer panics");
+        said.iter().filter_map(|line| line.strip_prefix(begins)).map(str::to_owned).collect()
+    }
+
     /// How many lines since the mark begin like this.
     pub(crate) fn count(&self, since: Mark, begins: &str) -> usize {
         let said = self.said.lock().expect("no writer panics");
@@ -177,7 +183,14 @@ impl Process {
 
     /// All that there is to know when something went wrong.
     pub(crate) fn story(&self) -> String {
-        let said = self.said.lock().expect("no writer panics").join("\n  ");
+        let said = self.said.lock().expect("no writer panics");
+        // Of the many answers about counters the last one tells most.
+        let last = said.iter().rposition(|line| line.starts_with("stats "));
+        let said: Vec<&str> = (said.iter().enumerate())
+            .filter(|(at, line)| Some(*at) == last || !line.starts_with("stats "))
+            .map(|(_, line)| &**line)
+            .collect();
+        let said = said.join("\n  ");
         format!("{} said:\n  {said}\nand its log:\n  {}", self.node_id, self.log().join("\n  "))
     }
 
