@@ -273,3 +273,6 @@ impl TransportReceiver for QuicReceiver {
         self.inbox.try_recv()
     }
 }
+
+#[cfg(test)]
+mod tests;

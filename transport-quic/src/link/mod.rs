@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use crate::code::CloseCode;
 use crate::queue::SendQueue;
 use crate::registry::Linked;
-use crate::setup::DATAGRAM_BUFFER;
 
 pub(crate) use drive::drive;
 
@@ -48,6 +47,8 @@ pub(crate) struct Link {
     /// Streams of ours that are not acknowledged yet.
     in_flight: AtomicUsize,
     activity: Activity,
+    /// The room for datagrams that wait to be sent, when there is none.
+    datagram_room: usize,
     ending: Mutex<Option<Ending>>,
 }
 
@@ -99,6 +100,8 @@ impl Link {
         };
         Self {
             token,
+            // Less than was configured: quinn counts overhead, too.
+            datagram_room: connection.datagram_send_buffer_space(),
             connection,
             queue,
             identity,
@@ -175,7 +178,7 @@ impl Link {
     pub(crate) fn is_flushed(&self) -> bool {
         self.queue.is_empty()
             && self.in_flight.load(Ordering::Relaxed) == 0
-            && self.connection.datagram_send_buffer_space() >= DATAGRAM_BUFFER
+            && self.connection.datagram_send_buffer_space() >= self.datagram_room
     }
 
     pub(crate) fn set_ending(&self, ending: Ending) {

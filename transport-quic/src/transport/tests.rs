@@ -1,0 +1,73 @@
+use chitchat_tls::ClusterCa;
+use chitchat_transport::InboundMessage;
+
+use super::*;
+
+/// For what happens within milliseconds.
+const GUARD: Duration = Duration::from_secs(30);
+
+struct End {
+    sender: QuicSender,
+    receiver: QuicReceiver,
+}
+
+impl End {
+    async fn open(ca: &ClusterCa, node_id: &str) -> End {
+        let identity = ca.issue(node_id).unwrap().tls_config().unwrap();
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let options = OpenOptions::new("c", node_id, listen);
+        let (sender, receiver) = QuicTransport::new(identity).open(options).await.unwrap();
+        End { sender, receiver }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.sender.local_addrs()[0]
+    }
+
+    fn to(&self, node_id: &str) -> Destination {
+        Destination::node(node_id, [self.addr()])
+    }
+
+    fn send(&self, to: &Destination, content: &'static [u8]) {
+        self.sender.send(to, Bytes::from_static(content)).unwrap();
+    }
+
+    async fn message(&mut self) -> InboundMessage {
+        let message = async {
+            loop {
+                if let Some(Inbound::Message(message)) = self.receiver.recv().await {
+                    return message;
+                }
+            }
+        };
+        timeout(GUARD, message).await.expect("no message comes")
+    }
+}
+
+async fn pair() -> (End, End) {
+    let ca = ClusterCa::generate("c").unwrap();
+    (End::open(&ca, "a").await, End::open(&ca, "b").await)
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(GUARD, wait).await.unwrap_or_else(|_| panic!("not so: {what}"));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_waits_is_flushed() {
+    let (a, mut b) = pair().await;
+    a.send(&b.to("b"), b"a datagram");
+    b.message().await;
+    a.send(&b.to("b"), &[0; 20_000]);
+    b.message().await;
+    until("all is on its way", || {
+        let connections = a.sender.shared.connections();
+        connections.registry.iter().all(|(link, _)| link.is_flushed())
+    })
+    .await;
+}
