@@ -143,13 +143,14 @@ async fn attempt(
         .connect_with(config, addr, &server_name.to_str())
         .map_err(|error| other(&error.to_string()))?;
     let hopeless = async {
-        let is_here = |failure: &Option<(SocketAddr, UnreachableReason)>| {
-            failure.as_ref().is_some_and(|(to, _)| *to == addr)
-        };
-        match send_failures.wait_for(is_here).await.as_deref() {
-            Ok(Some((_, reason))) => reason.clone(),
-            _ => UnreachableReason::NetworkUnreachable,
+        // Only what fails from now on counts: the last failure stays to be seen for good.
+        while send_failures.changed().await.is_ok() {
+            match &*send_failures.borrow_and_update() {
+                Some((to, reason)) if *to == addr => return reason.clone(),
+                _ => {}
+            }
         }
+        UnreachableReason::NetworkUnreachable
     };
     let connected = tokio::select! {
         connected = timeout(DIAL_TIMEOUT, connecting) => connected,

@@ -1,10 +1,11 @@
 use chitchat_tls::ClusterCa;
 use chitchat_transport::InboundMessage;
+use chitchat_transport::errno::classify;
 
 use super::*;
 
 /// For what happens within milliseconds.
-const GUARD: Duration = Duration::from_secs(30);
+const GUARD: Duration = Duration::from_secs(20);
 
 struct End {
     sender: QuicSender,
@@ -70,4 +71,13 @@ async fn a_connection_on_which_nothing_waits_is_flushed() {
         connections.registry.iter().all(|(link, _)| link.is_flushed())
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_address_that_could_not_be_sent_to_is_dialled_again() {
+    let (a, mut b) = pair().await;
+    let network_down = classify(&std::io::ErrorKind::NetworkUnreachable.into());
+    a.sender.shared.send_failed(b.addr(), network_down);
+    a.send(&b.to("b"), b"the network is back");
+    assert_eq!(b.message().await.bytes, "the network is back");
 }
