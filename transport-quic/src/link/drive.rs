@@ -71,6 +71,10 @@ pub(crate) async fn drive(link: Arc<Link>, shared: Arc<Shared>) -> (ConnectionEr
         paused_until: None,
     };
     let error = driver.run().await;
+    // Whoever was cut off by us is not listened to any more.
+    if error != ConnectionError::LocallyClosed {
+        driver.take_what_has_arrived().await;
+    }
     let mut unsent = driver.link.queue.close();
     unsent.extend(driver.held.take());
     (error, unsent)
@@ -99,14 +103,7 @@ impl Driver {
                     }
                     Err(error) => return error,
                 },
-                Some(read) = self.reading.join_next() => match read {
-                    Ok(Ok(message)) => self.deliver(message),
-                    Ok(Err(NoMessage::Malformed | NoMessage::TooSlow)) => {
-                        self.shared.counters.dropped_malformed.add(1);
-                    }
-                    // Cut by the peer: it gave up itself.
-                    Ok(Err(NoMessage::Cut)) | Err(_) => {}
-                },
+                Some(Ok(read)) = self.reading.join_next() => self.take(read),
                 Some(sent) = self.sending.join_next() => {
                     if let Ok(sent) = sent {
                         self.note(&sent);
@@ -126,6 +123,34 @@ impl Driver {
         let now = Instant::now();
         if let Err(wait) = self.bucket.take(now) {
             self.paused_until = Some(now + wait.max(Duration::from_millis(1)));
+        }
+    }
+
+    fn take(&self, read: Result<Bytes, NoMessage>) {
+        match read {
+            Ok(message) => self.deliver(message),
+            Err(NoMessage::Malformed | NoMessage::TooSlow) => {
+                self.shared.counters.dropped_malformed.add(1);
+            }
+            // Cut by the peer: it gave up itself.
+            Err(NoMessage::Cut) => {}
+        }
+    }
+
+    /// A peer that sends and then closes has its last messages read. They are in quinn's buffers,
+    /// so nothing here waits for the network.
+    async fn take_what_has_arrived(&mut self) {
+        let connection = self.link.connection.clone();
+        while let Ok(message) = connection.read_datagram().await {
+            self.deliver(message);
+        }
+        while let Ok(stream) = connection.accept_uni().await {
+            self.reading.spawn(read_message(stream, Arc::clone(&self.room)));
+        }
+        while let Some(read) = self.reading.join_next().await {
+            if let Ok(read) = read {
+                self.take(read);
+            }
         }
     }
 

@@ -81,3 +81,22 @@ async fn an_address_that_could_not_be_sent_to_is_dialled_again() {
     a.send(&b.to("b"), b"the network is back");
     assert_eq!(b.message().await.bytes, "the network is back");
 }
+
+/// Bob's tasks run only while it is waited for him, so that all comes to him at once.
+#[test]
+fn the_last_messages_of_a_peer_that_closes_are_read() {
+    let runs = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let stands = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ca = ClusterCa::generate("c").unwrap();
+    let a = runs.block_on(End::open(&ca, "a"));
+    let mut b = stands.block_on(End::open(&ca, "b"));
+    a.send(&b.to("b"), b"first");
+    stands.block_on(b.message());
+    for _ in 0..20 {
+        a.send(&b.to("b"), b"one of the last");
+    }
+    runs.block_on(a.sender.close());
+    for _ in 0..20 {
+        assert_eq!(stands.block_on(b.message()).bytes, "one of the last");
+    }
+}
