@@ -80,7 +80,7 @@ fn interleaved(addrs: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     }
 }
 
-async fn race(
+pub(crate) async fn race(
     shared: &Arc<Shared>,
     addrs: Vec<SocketAddr>,
     expected: Option<&Arc<str>>,
@@ -133,6 +133,7 @@ async fn attempt(
 ) -> Result<Established, Failed> {
     let other = |words: &str| Failed::Unreachable(UnreachableReason::Other(words.into()));
     let credentials = shared.credentials();
+    let leaf_epoch = credentials.leaf_epoch();
     let refusal = RefusalSlot::default();
     let config =
         shared.setup.client(&credentials, &refusal).map_err(|error| other(&error.to_string()))?;
@@ -171,7 +172,8 @@ async fn attempt(
             identity,
             role,
             chain,
-            leaf_epoch: credentials.leaf_epoch(),
+            epoch: credentials.epoch(),
+            leaf_epoch,
             dialled: Some(addr),
         }),
         Err(error) => {

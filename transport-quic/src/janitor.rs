@@ -1,8 +1,9 @@
 //! What has to be looked at from time to time: connections that are broken, out of time, no longer
 //! trusted, or one too many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use chitchat_tls::Credentials;
@@ -23,8 +24,7 @@ const RENEWAL_TAKES: Duration = Duration::from_secs(5);
 
 /// Looks after the connections until the transport ends.
 pub(crate) async fn tend(shared: Arc<Shared>) {
-    let mut janitor =
-        Janitor { epoch: shared.credentials().epoch(), renewals: HashMap::new(), shared };
+    let mut janitor = Janitor { renewals: HashMap::new(), shared };
     let mut epochs = janitor.shared.tls.subscribe();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,8 +41,6 @@ pub(crate) async fn tend(shared: Arc<Shared>) {
 
 struct Janitor {
     shared: Arc<Shared>,
-    /// The credentials that all connections were verified with.
-    epoch: u64,
     /// When connections on which the peer knows a former certificate of ours begin to drain.
     renewals: HashMap<u64, Instant>,
 }
@@ -71,12 +69,16 @@ impl Janitor {
         }
     }
 
-    /// Verifies all peers again when we trust others than before, and those whose time is over.
-    fn verify(&mut self, links: &[(Arc<Link>, bool)], credentials: &Credentials) {
+    /// Verifies peers again that were verified with former credentials, and those whose time is
+    /// over. Each connection knows: one may be verified before a reload and taken in after it.
+    fn verify(&self, links: &[(Arc<Link>, bool)], credentials: &Credentials) {
         let now = SystemTime::now();
-        let all = credentials.epoch() != self.epoch;
-        self.epoch = credentials.epoch();
-        for (link, _) in links.iter().filter(|(link, _)| all || link.identity.not_after < now) {
+        let epoch = credentials.epoch();
+        for (link, _) in links {
+            let former = link.verified.swap(epoch, Ordering::Relaxed);
+            if former == epoch && link.identity.not_after >= now {
+                continue;
+            }
             let node_id = Some(&**link.node_id());
             let Err(error) = credentials.authorize(&link.chain, link.role, now, node_id) else {
                 continue;
@@ -98,8 +100,10 @@ impl Janitor {
                 link.set_ending(Ending { code: CloseCode::Normal, by_us: true, deadline });
             }
         }
-        let known = |token: &u64| links.iter().any(|(link, _)| link.token() == *token);
-        self.renewals.retain(|token, _| known(token));
+        if !self.renewals.is_empty() {
+            let known: HashSet<u64> = links.iter().map(|(link, _)| link.token()).collect();
+            self.renewals.retain(|token, _| known.contains(token));
+        }
     }
 
     fn look_at(&self, link: &Link, now: Instant) {

@@ -39,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) role: PeerRole,
     /// What the peer showed, to be verified again when we trust others than before.
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The credentials that the peer was last verified with.
+    pub(crate) verified: AtomicU64,
     /// The certificate of ours that the peer has seen.
     pub(crate) leaf_epoch: u64,
     dialled: Option<SocketAddr>,
@@ -85,13 +87,17 @@ pub(crate) struct Established {
     pub(crate) identity: PeerIdentity,
     pub(crate) role: PeerRole,
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Of the credentials that the peer was verified with.
+    pub(crate) epoch: u64,
+    /// Of the certificate that the peer was shown, which may be an older one.
     pub(crate) leaf_epoch: u64,
     pub(crate) dialled: Option<SocketAddr>,
 }
 
 impl Link {
     pub(crate) fn new(token: u64, established: Established, queue: SendQueue) -> Self {
-        let Established { connection, identity, role, chain, leaf_epoch, dialled } = established;
+        let Established { connection, identity, role, chain, epoch, leaf_epoch, dialled } =
+            established;
         let activity = Activity {
             start: Instant::now(),
             last_message: AtomicU64::new(1),
@@ -107,6 +113,7 @@ impl Link {
             identity,
             role,
             chain,
+            verified: AtomicU64::new(epoch),
             leaf_epoch,
             dialled,
             confirmed: AtomicBool::new(false),

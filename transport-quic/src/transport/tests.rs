@@ -14,7 +14,10 @@ struct End {
 
 impl End {
     async fn open(ca: &ClusterCa, node_id: &str) -> End {
-        let identity = ca.issue(node_id).unwrap().tls_config().unwrap();
+        End::open_with(ca.issue(node_id).unwrap().tls_config().unwrap(), node_id).await
+    }
+
+    async fn open_with(identity: TlsConfig, node_id: &str) -> End {
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
         let options = OpenOptions::new("c", node_id, listen);
         let (sender, receiver) = QuicTransport::new(identity).open(options).await.unwrap();
@@ -80,6 +83,42 @@ async fn an_address_that_could_not_be_sent_to_is_dialled_again() {
     a.sender.shared.send_failed(b.addr(), network_down);
     a.send(&b.to("b"), b"the network is back");
     assert_eq!(b.message().await.bytes, "the network is back");
+}
+
+#[tokio::test]
+async fn a_peer_that_is_revoked_just_before_it_is_taken_in_is_cut_off() {
+    let ca = ClusterCa::generate("c").unwrap();
+    let papers = ca.issue("a").unwrap();
+    let (identity, of_b) = (papers.tls_config().unwrap(), ca.issue("b").unwrap());
+    let a = End::open_with(identity.clone(), "a").await;
+    let b = End::open_with(of_b.tls_config().unwrap(), "b").await;
+    let shared = &a.sender.shared;
+    let established = crate::dial::race(shared, vec![b.addr()], None).await.unwrap();
+    let revoked = ca.revoke(&[&of_b]).unwrap().der().clone();
+    identity.update(papers.material().with_crls(vec![revoked])).unwrap();
+    // All that are there by now have been verified again.
+    sleep(Duration::from_millis(600)).await;
+    shared.admit(established, None);
+    until("b is cut off", || a.sender.stats().identities_refused.get("revoked") == Some(&1)).await;
+}
+
+#[test]
+fn a_connection_that_was_dialled_with_a_former_certificate_counts_as_such() {
+    let runs = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let stands = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ca = ClusterCa::generate("c").unwrap();
+    let identity = ca.issue("a").unwrap().tls_config().unwrap();
+    let a = runs.block_on(End::open_with(identity.clone(), "a"));
+    let mut b = stands.block_on(End::open(&ca, "b"));
+    a.send(&b.to("b"), b"dialled with the former one");
+    // Its first packet is on its way; nobody answers yet.
+    std::thread::sleep(Duration::from_millis(200));
+    identity.update(ca.issue("a").unwrap().material()).unwrap();
+    stands.block_on(b.message());
+    let connections = a.sender.shared.connections();
+    let shown: Vec<u64> = connections.registry.iter().map(|(link, _)| link.leaf_epoch).collect();
+    assert_eq!(shown, [0]);
+    assert_eq!(a.sender.shared.credentials().leaf_epoch(), 1);
 }
 
 /// Bob's tasks run only while it is waited for him, so that all comes to him at once.
