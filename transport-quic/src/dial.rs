@@ -187,7 +187,7 @@ fn failed(error: &ConnectionError, refusal: &RefusalSlot) -> Failed {
     if let Some(error) = refusal.take() {
         return Failed::Refused(error);
     }
-    match cause(error, false) {
+    match cause(error, false, true) {
         Cause::Rejected(reason) => Failed::Rejected(reason),
         Cause::Lost("timed out") => Failed::Unreachable(UnreachableReason::TimedOut),
         _ => Failed::Unreachable(UnreachableReason::Other(error.to_string().into())),

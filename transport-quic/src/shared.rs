@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chitchat_tls::{Credentials, IdentityError, NodeTls};
@@ -33,7 +34,10 @@ use crate::socket::SocketObserver;
 use crate::waiting::{Peer, WaitingRoom};
 
 /// A connection that drains is closed after this at the latest.
-const DRAIN_FOR: std::time::Duration = std::time::Duration::from_secs(10);
+const DRAIN_FOR: Duration = Duration::from_secs(10);
+/// For whoever did not dial it: the one that did is to have closed it by then. The two ends may
+/// disagree about which of two that were dialled at once is the newer one, and must not close both.
+const PEER_DRAINS_FOR: Duration = Duration::from_secs(15);
 
 /// Whether the transport goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +206,7 @@ impl Shared {
                 Ok(()) => return Ok(()),
                 Err((SendError::Closed, back)) => {
                     // It has just ended, and its task has not told yet.
-                    connections.registry.remove(link.token());
+                    connections.remove(link.token());
                     message = back;
                 }
                 Err((error, _)) => return Err(error),
@@ -253,12 +257,13 @@ impl Shared {
             return;
         }
         let fates = connections.registry.admit(Arc::clone(&link));
-        let deadline = Instant::now() + DRAIN_FOR;
+        let now = Instant::now();
         for fate in fates {
             match fate {
                 Fate::Drains(token) => {
                     if let Some(link) = connections.registry.get(token) {
                         let by_us = link.dialled().is_some();
+                        let deadline = now + if by_us { DRAIN_FOR } else { PEER_DRAINS_FOR };
                         link.set_ending(Ending { code: CloseCode::Duplicate, by_us, deadline });
                     }
                 }
@@ -291,9 +296,10 @@ impl Shared {
 
     /// A connection has ended.
     fn ended(self: &Arc<Self>, link: &Arc<Link>, error: &ConnectionError, unsent: Vec<Bytes>) {
-        self.connections().registry.remove(link.token());
+        self.connections().remove(link.token());
         let (node_id, remote) = (link.node_id(), link.remote());
-        let cause = cause(error, link.is_confirmed());
+        let by_us = link.dialled().is_some();
+        let cause = cause(error, link.is_confirmed(), by_us);
         tracing::debug!(peer = %node_id, %remote, %error, token = link.token(), "quic: connection ended");
         match cause {
             Cause::Orderly => {}
@@ -388,6 +394,13 @@ impl Shared {
 }
 
 impl Connections {
+    /// A connection has ended.
+    fn remove(&mut self, token: u64) {
+        if let Some(link) = self.registry.remove(token) {
+            link.set_serving();
+        }
+    }
+
     /// The connection that serves for a destination.
     fn serving(&self, to: &Destination) -> Option<&Arc<Link>> {
         let by_path = to.reply_path().and_then(|path| self.registry.of_token(path.token()));

@@ -193,6 +193,11 @@ impl Link {
         present.get_or_insert(ending);
     }
 
+    /// It is sent on again: the other connection between the two nodes has ended.
+    pub(crate) fn set_serving(&self) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     pub(crate) fn ending(&self) -> Option<Ending> {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,7 @@ use chitchat_transport::InboundMessage;
 use chitchat_transport::errno::classify;
 
 use super::*;
+use crate::registry::Linked as _;
 
 /// For what happens within milliseconds.
 const GUARD: Duration = Duration::from_secs(20);
@@ -119,6 +120,30 @@ fn a_connection_that_was_dialled_with_a_former_certificate_counts_as_such() {
     let shown: Vec<u64> = connections.registry.iter().map(|(link, _)| link.leaf_epoch).collect();
     assert_eq!(shown, [0]);
     assert_eq!(a.sender.shared.credentials().leaf_epoch(), 1);
+}
+
+/// An address of a node that is gone is another's by now.
+#[tokio::test]
+async fn a_node_that_is_taken_for_another_keeps_its_connection() {
+    let (a, mut b) = pair().await;
+    a.send(&b.to("b"), b"hello");
+    b.message().await;
+    let token = b.sender.shared.connections().registry.iter().map(|(link, _)| link.token()).next();
+    a.send(&b.to("c"), b"for somebody who was here");
+    until("a has found out", || a.sender.stats().identities_refused.contains_key("wrong_node"))
+        .await;
+    until("b has, too", || {
+        let stats = b.sender.stats();
+        stats.connections_opened == 2 && stats.connections == 1
+    })
+    .await;
+    {
+        let connections = b.sender.shared.connections();
+        let serves = connections.registry.of_node("a").map(|link| link.token());
+        assert_eq!(serves, token);
+        assert!(connections.registry.iter().all(|(link, _)| link.ending().is_none()));
+    }
+    assert!(!b.sender.stats().failures.contains_key("rejected by a peer"));
 }
 
 /// Bob's tasks run only while it is waited for him, so that all comes to him at once.
