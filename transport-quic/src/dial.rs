@@ -43,7 +43,8 @@ pub(crate) async fn reach(shared: Arc<Shared>, peer: Peer) {
         let (ready, resumes) = {
             let mut connections = shared.connections();
             let Some(addrs) = connections.waiting.addrs(&peer) else { return };
-            let not_before = |addr: &SocketAddr| connections.backoffs.not_before(*addr, now);
+            let not_before =
+                |addr: &SocketAddr| connections.backoffs.not_before(*addr, peer.node_id(), now);
             let resumes = addrs.iter().filter_map(not_before).min();
             let ready: Vec<_> =
                 addrs.iter().copied().filter(|addr| not_before(addr).is_none()).collect();
@@ -99,10 +100,8 @@ pub(crate) async fn race(
         };
         let Ok((addr, outcome)) = ended else { continue };
         match outcome {
-            Ok(established) => {
-                shared.connections().backoffs.succeeded(addr);
-                return Some(established);
-            }
+            // Whether the other side will have us, it has yet to say.
+            Ok(established) => return Some(established),
             Err(failed) => note(shared, addr, expected, failed),
         }
         if left.is_empty() && attempts.is_empty() {
@@ -115,12 +114,14 @@ fn note(shared: &Shared, addr: SocketAddr, expected: Option<&Arc<str>>, failed: 
     match failed {
         Failed::Unreachable(reason) => {
             shared.failure("unreachable");
-            shared.connections().backoffs.failed(addr, false, Instant::now());
+            shared.connections().backoffs.failed(addr, None, false, Instant::now());
             shared.unreachable(addr, expected.cloned(), reason);
         }
         Failed::Rejected(reason) => shared.rejected(addr, expected, reason),
         Failed::Refused(error) => {
-            shared.connections().backoffs.failed(addr, true, Instant::now());
+            let is_other = matches!(error, IdentityError::WrongNode { .. });
+            let absent = expected.filter(|_| is_other);
+            shared.connections().backoffs.failed(addr, absent, true, Instant::now());
             shared.refused(addr, expected, &error);
         }
     }

@@ -326,7 +326,7 @@ impl Shared {
     /// The peer will not have us. Asking again at once would not help.
     pub(crate) fn rejected(&self, addr: SocketAddr, node_id: Option<&Arc<str>>, reason: Arc<str>) {
         self.failure("rejected by a peer");
-        self.connections().backoffs.failed(addr, true, Instant::now());
+        self.connections().backoffs.failed(addr, None, true, Instant::now());
         self.tell(Report::RejectedUs { node_id: node_id.cloned(), addr, reason });
     }
 

@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::link::read::{NoMessage, read_message};
 use crate::link::write::send_message;
 use crate::queue::BULK_FROM;
+use crate::registry::Linked as _;
 use crate::setup::MAX_STREAMS;
 use crate::shared::Shared;
 
@@ -52,6 +53,8 @@ struct Driver {
     bucket: Bucket,
     /// The peer has sent too many messages for now.
     paused_until: Option<Instant>,
+    /// A message of the peer has come.
+    heard: bool,
 }
 
 /// Runs until the connection ends. Returns why, and what could not be sent.
@@ -69,6 +72,7 @@ pub(crate) async fn drive(link: Arc<Link>, shared: Arc<Shared>) -> (ConnectionEr
         room: Arc::new(Semaphore::new(MESSAGE_LIMIT)),
         bucket,
         paused_until: None,
+        heard: false,
     };
     let error = driver.run().await;
     // Whoever was cut off by us is not listened to any more.
@@ -126,7 +130,7 @@ impl Driver {
         }
     }
 
-    fn take(&self, read: Result<Bytes, NoMessage>) {
+    fn take(&mut self, read: Result<Bytes, NoMessage>) {
         match read {
             Ok(message) => self.deliver(message),
             Err(NoMessage::Malformed | NoMessage::TooSlow) => {
@@ -154,8 +158,13 @@ impl Driver {
         }
     }
 
-    fn deliver(&self, message: Bytes) {
+    fn deliver(&mut self, message: Bytes) {
         self.link.note_received();
+        if !std::mem::replace(&mut self.heard, true)
+            && let Some(addr) = self.link.dialled()
+        {
+            self.shared.connections().backoffs.succeeded(addr, self.link.node_id());
+        }
         let len = message.len() as u64;
         let message = InboundMessage::new(message, self.link.reply_path())
             .with_peer(Arc::clone(&self.link.identity.node_id));

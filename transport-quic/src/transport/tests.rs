@@ -146,6 +146,23 @@ async fn a_node_that_is_taken_for_another_keeps_its_connection() {
     assert!(!b.sender.stats().failures.contains_key("rejected by a peer"));
 }
 
+/// The handshake is complete at the dialler's end before the listener has looked at its certificate.
+#[tokio::test]
+async fn a_peer_that_rejects_us_is_dialled_less_and_less_often() {
+    let ca = ClusterCa::generate("c").unwrap();
+    let (of_a, of_b) = (ca.issue("a").unwrap(), ca.issue("b").unwrap());
+    let revoked = ca.revoke(&[&of_a]).unwrap().der().clone();
+    let papers = of_b.material().with_crls(vec![revoked]);
+    let a = End::open_with(of_a.tls_config().unwrap(), "a").await;
+    let b = End::open_with(TlsConfig::builder().der(papers).build().unwrap(), "b").await;
+    until("it was rejected four times", || {
+        a.send(&b.to("b"), b"let me in");
+        a.sender.stats().failures.get("rejected by a peer").is_some_and(|times| *times >= 4)
+    })
+    .await;
+    assert!(a.sender.shared.connections().backoffs.in_a_row(b.addr()) >= 4);
+}
+
 /// Bob's tasks run only while it is waited for him, so that all comes to him at once.
 #[test]
 fn the_last_messages_of_a_peer_that_closes_are_read() {
