@@ -27,6 +27,7 @@ use crate::dial;
 use crate::ending::{Cause, cause};
 use crate::link::{Ending, Established, Link, drive};
 use crate::queue::{SendQueue, TotalBytes};
+use crate::quinn_tasks::QuinnTasks;
 use crate::registry::{Fate, Linked as _, Registry};
 use crate::reports::Reports;
 use crate::setup::Setup;
@@ -79,6 +80,7 @@ pub(crate) struct Shared {
     connections: Mutex<Connections>,
     ears: Mutex<Vec<Ear>>,
     tasks: Mutex<JoinSet<()>>,
+    pub(crate) quinn_tasks: Arc<QuinnTasks>,
     /// Taken away on closing, so that the receiving half ends.
     inbox: Mutex<Option<InboxSender>>,
     gauge: InboxGauge,
@@ -121,6 +123,7 @@ impl Shared {
             connections: Mutex::new(connections),
             ears: Mutex::default(),
             tasks: Mutex::default(),
+            quinn_tasks: Arc::default(),
             gauge: inbox.gauge(),
             inbox: Mutex::new(Some(inbox)),
             queued,
@@ -156,16 +159,18 @@ impl Shared {
         }
     }
 
-    /// Ends everything at once. The sockets close when the last endpoint is dropped by quinn.
+    /// Ends everything of ours at once. The sockets close when quinn's tasks have ended.
     pub(crate) fn end(&self, code: CloseCode) {
         self.phase.send_replace(Phase::Closed);
         lock(&self.tasks).abort_all();
         let unsent = {
             let mut connections = self.connections();
+            let mut unsent = connections.waiting.clear();
             for (link, _) in connections.registry.iter() {
+                unsent += link.queue.close().len();
                 link.close(code, "");
             }
-            connections.waiting.clear()
+            unsent
         };
         self.counters.dropped_sending.add(unsent as u64);
         for ear in lock(&self.ears).drain(..) {
