@@ -163,6 +163,20 @@ async fn a_peer_that_rejects_us_is_dialled_less_and_less_often() {
     assert!(a.sender.shared.connections().backoffs.in_a_row(b.addr()) >= 4);
 }
 
+#[tokio::test]
+async fn a_short_message_does_not_wait_for_a_long_one_that_stands() {
+    let (a, mut b) = pair().await;
+    a.send(&b.to("b"), b"hello");
+    b.message().await;
+    let links = || a.sender.shared.connections().registry.of_node("b").cloned();
+    let mut long = links().unwrap().connection.open_uni().await.unwrap();
+    long.write_all(&(4_u32 << 20).to_be_bytes()).await.unwrap();
+    long.write_all(&[0; 1_000]).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    a.send(&b.to("b"), &[0; 10_000]);
+    assert_eq!(b.message().await.bytes.len(), 10_000);
+}
+
 /// Bob's tasks run only while it is waited for him, so that all comes to him at once.
 #[test]
 fn the_last_messages_of_a_peer_that_closes_are_read() {
