@@ -17,6 +17,9 @@ use crate::shared::Shared;
 
 /// Short against a gossip interval, so that nobody waits for it.
 const EVERY: Duration = Duration::from_millis(250);
+/// When the last look is this long ago, we were stopped or starved, and what peers have answered
+/// meanwhile is yet to be read.
+const STALLED: Duration = Duration::from_secs(1);
 /// Connections are renewed within this time after a new certificate, not all at once.
 const RENEW_WITHIN: Duration = Duration::from_secs(5);
 /// What is under way has this long before a renewed connection is closed.
@@ -24,7 +27,7 @@ const RENEWAL_TAKES: Duration = Duration::from_secs(5);
 
 /// Looks after the connections until the transport ends.
 pub(crate) async fn tend(shared: Arc<Shared>) {
-    let mut janitor = Janitor { renewals: HashMap::new(), shared };
+    let mut janitor = Janitor { looked: Instant::now(), renewals: HashMap::new(), shared };
     let mut epochs = janitor.shared.tls.subscribe();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,6 +44,7 @@ pub(crate) async fn tend(shared: Arc<Shared>) {
 
 struct Janitor {
     shared: Arc<Shared>,
+    looked: Instant,
     /// When connections on which the peer knows a former certificate of ours begin to drain.
     renewals: HashMap<u64, Instant>,
 }
@@ -48,6 +52,7 @@ struct Janitor {
 impl Janitor {
     fn look(&mut self) {
         let now = Instant::now();
+        let stalled = now - std::mem::replace(&mut self.looked, now) >= STALLED;
         let links: Vec<(Arc<Link>, bool)> = {
             let connections = self.shared.connections();
             connections.registry.iter().map(|(link, drains)| (Arc::clone(link), drains)).collect()
@@ -56,6 +61,9 @@ impl Janitor {
         self.verify(&links, &credentials);
         self.renew(&links, &credentials, now);
         for (link, _) in &links {
+            if stalled {
+                link.wait_anew(now);
+            }
             self.look_at(link, now);
         }
         self.evict(&links, now);

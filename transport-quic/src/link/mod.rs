@@ -46,7 +46,8 @@ pub(crate) struct Link {
     dialled: Option<SocketAddr>,
     /// The peer has accepted us: a message of it came, or one of ours was acknowledged.
     confirmed: AtomicBool,
-    /// Streams of ours that are not acknowledged yet.
+    /// Streams of ours that are not acknowledged yet, and one while messages are being taken from
+    /// the queue.
     in_flight: AtomicUsize,
     activity: Activity,
     /// The room for datagrams that wait to be sent, when there is none.
@@ -173,6 +174,14 @@ impl Link {
         }
         let waited = self.activity.millis(now).saturating_sub(since);
         Duration::from_millis(waited) >= UNANSWERED_FOR
+    }
+
+    /// An answer that is waited for has all its time from now on.
+    pub(crate) fn wait_anew(&self, now: Instant) {
+        let since = &self.activity.unanswered_since;
+        if since.load(Ordering::Relaxed) != 0 {
+            since.store(self.activity.millis(now), Ordering::Relaxed);
+        }
     }
 
     /// How long no message has come or gone.

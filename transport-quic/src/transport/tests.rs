@@ -177,6 +177,32 @@ async fn a_short_message_does_not_wait_for_a_long_one_that_stands() {
     assert_eq!(b.message().await.bytes.len(), 10_000);
 }
 
+/// What was answered meanwhile is yet to be read, so the wait begins anew.
+#[test]
+fn a_peer_is_not_given_up_because_we_were_stopped() {
+    let stops = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stands = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let ca = ClusterCa::generate("c").unwrap();
+    let a = stops.block_on(End::open(&ca, "a"));
+    let mut b = stands.block_on(End::open(&ca, "b"));
+    stops.block_on(async {
+        a.send(&b.to("b"), b"hello");
+        let hello = stands.spawn(async move {
+            b.message().await;
+            b
+        });
+        let b = hello.await.unwrap();
+        sleep(Duration::from_millis(600)).await;
+        stands.shutdown_background();
+        a.send(&b.to("b"), b"and silence");
+        sleep(Duration::from_millis(300)).await;
+        std::thread::sleep(Duration::from_millis(3_500));
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(a.sender.stats().failures.get("unanswered"), None);
+        until("it is given up", || a.sender.stats().failures.contains_key("unanswered")).await;
+    });
+}
+
 /// Bob's tasks run only while it is waited for him, so that all comes to him at once.
 #[test]
 fn the_last_messages_of_a_peer_that_closes_are_read() {
