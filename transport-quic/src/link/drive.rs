@@ -34,7 +34,7 @@ const MESSAGES_PER_SECOND: u32 = 4_096;
 
 /// What has been sent, or will never be.
 enum Sent {
-    Datagram(bool),
+    Datagram { len: usize, sent: bool },
     Stream { len: usize, acknowledged: bool },
 }
 
@@ -172,6 +172,8 @@ impl Driver {
     }
 
     fn send_what_waits(&mut self) {
+        // What has left the queue and is not with quinn yet is not flushed.
+        self.link.in_flight.fetch_add(1, Ordering::Relaxed);
         while !self.datagram_waits {
             let Some(message) = self.held.take().or_else(|| self.link.queue.pop_small()) else {
                 break;
@@ -186,6 +188,7 @@ impl Driver {
             self.bulk_in_flight += message.len();
             self.send_on_stream(message, BULK_PRIORITY);
         }
+        self.link.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// False if the message has to wait, and others with it.
@@ -211,9 +214,8 @@ impl Driver {
         self.datagram_waits = true;
         self.sending.spawn(async move {
             let sent: Result<(), SendDatagramError> = connection.send_datagram_wait(message).await;
-            Sent::Datagram(sent.is_ok())
+            Sent::Datagram { len, sent: sent.is_ok() }
         });
-        self.shared.counters.bytes_sent.add(len as u64);
         false
     }
 
@@ -241,9 +243,9 @@ impl Driver {
 
     fn note(&mut self, sent: &Sent) {
         match *sent {
-            Sent::Datagram(sent) => {
+            Sent::Datagram { len, sent } => {
                 self.datagram_waits = false;
-                self.note_datagram(0, sent);
+                self.note_datagram(len, sent);
             }
             Sent::Stream { len, acknowledged } => {
                 self.link.in_flight.fetch_sub(1, Ordering::Relaxed);
