@@ -52,7 +52,7 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, config: Arc<ServerConfig
     };
     drop(place);
     match handshake {
-        Ok(Ok(connection)) => introduce(&shared, connection),
+        Ok(Ok(connection)) => introduce(&shared, connection, credentials.leaf_epoch()),
         Ok(Err(error)) => {
             if let Some(error) = refusal.take() {
                 shared.refused(addr, None, &error);
@@ -65,17 +65,19 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, config: Arc<ServerConfig
     }
 }
 
-/// Lets a newcomer in if its certificate names a node of this cluster.
-fn introduce(shared: &Arc<Shared>, connection: Connection) {
+/// Lets a newcomer in if its certificate names a node of this cluster. `leaf_epoch` is that of the
+/// certificate that it was shown.
+fn introduce(shared: &Arc<Shared>, connection: Connection, leaf_epoch: u64) {
     let chain = chain_of(&connection);
     // The credentials may have been replaced since the handshake began.
     let credentials = shared.credentials();
     let role = PeerRole::Dialler;
     match credentials.authorize(&chain, role, SystemTime::now(), None) {
         Ok(identity) => {
-            let leaf_epoch = credentials.leaf_epoch();
+            let epoch = credentials.epoch();
+            let dialled = None;
             let established =
-                Established { connection, identity, role, chain, leaf_epoch, dialled: None };
+                Established { connection, identity, role, chain, epoch, leaf_epoch, dialled };
             shared.admit(established, None);
         }
         Err(error) => {

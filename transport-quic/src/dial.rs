@@ -43,7 +43,8 @@ pub(crate) async fn reach(shared: Arc<Shared>, peer: Peer) {
         let (ready, resumes) = {
             let mut connections = shared.connections();
             let Some(addrs) = connections.waiting.addrs(&peer) else { return };
-            let not_before = |addr: &SocketAddr| connections.backoffs.not_before(*addr, now);
+            let not_before =
+                |addr: &SocketAddr| connections.backoffs.not_before(*addr, peer.node_id(), now);
             let resumes = addrs.iter().filter_map(not_before).min();
             let ready: Vec<_> =
                 addrs.iter().copied().filter(|addr| not_before(addr).is_none()).collect();
@@ -80,7 +81,7 @@ fn interleaved(addrs: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     }
 }
 
-async fn race(
+pub(crate) async fn race(
     shared: &Arc<Shared>,
     addrs: Vec<SocketAddr>,
     expected: Option<&Arc<str>>,
@@ -99,10 +100,8 @@ async fn race(
         };
         let Ok((addr, outcome)) = ended else { continue };
         match outcome {
-            Ok(established) => {
-                shared.connections().backoffs.succeeded(addr);
-                return Some(established);
-            }
+            // Whether the other side will have us, it has yet to say.
+            Ok(established) => return Some(established),
             Err(failed) => note(shared, addr, expected, failed),
         }
         if left.is_empty() && attempts.is_empty() {
@@ -115,12 +114,14 @@ fn note(shared: &Shared, addr: SocketAddr, expected: Option<&Arc<str>>, failed: 
     match failed {
         Failed::Unreachable(reason) => {
             shared.failure("unreachable");
-            shared.connections().backoffs.failed(addr, false, Instant::now());
+            shared.connections().backoffs.failed(addr, None, false, Instant::now());
             shared.unreachable(addr, expected.cloned(), reason);
         }
         Failed::Rejected(reason) => shared.rejected(addr, expected, reason),
         Failed::Refused(error) => {
-            shared.connections().backoffs.failed(addr, true, Instant::now());
+            let is_other = matches!(error, IdentityError::WrongNode { .. });
+            let absent = expected.filter(|_| is_other);
+            shared.connections().backoffs.failed(addr, absent, true, Instant::now());
             shared.refused(addr, expected, &error);
         }
     }
@@ -133,6 +134,7 @@ async fn attempt(
 ) -> Result<Established, Failed> {
     let other = |words: &str| Failed::Unreachable(UnreachableReason::Other(words.into()));
     let credentials = shared.credentials();
+    let leaf_epoch = credentials.leaf_epoch();
     let refusal = RefusalSlot::default();
     let config =
         shared.setup.client(&credentials, &refusal).map_err(|error| other(&error.to_string()))?;
@@ -143,13 +145,14 @@ async fn attempt(
         .connect_with(config, addr, &server_name.to_str())
         .map_err(|error| other(&error.to_string()))?;
     let hopeless = async {
-        let is_here = |failure: &Option<(SocketAddr, UnreachableReason)>| {
-            failure.as_ref().is_some_and(|(to, _)| *to == addr)
-        };
-        match send_failures.wait_for(is_here).await.as_deref() {
-            Ok(Some((_, reason))) => reason.clone(),
-            _ => UnreachableReason::NetworkUnreachable,
+        // Only what fails from now on counts: the last failure stays to be seen for good.
+        while send_failures.changed().await.is_ok() {
+            match &*send_failures.borrow_and_update() {
+                Some((to, reason)) if *to == addr => return reason.clone(),
+                _ => {}
+            }
         }
+        UnreachableReason::NetworkUnreachable
     };
     let connected = tokio::select! {
         connected = timeout(DIAL_TIMEOUT, connecting) => connected,
@@ -170,7 +173,8 @@ async fn attempt(
             identity,
             role,
             chain,
-            leaf_epoch: credentials.leaf_epoch(),
+            epoch: credentials.epoch(),
+            leaf_epoch,
             dialled: Some(addr),
         }),
         Err(error) => {
@@ -184,7 +188,7 @@ fn failed(error: &ConnectionError, refusal: &RefusalSlot) -> Failed {
     if let Some(error) = refusal.take() {
         return Failed::Refused(error);
     }
-    match cause(error, false) {
+    match cause(error, false, true) {
         Cause::Rejected(reason) => Failed::Rejected(reason),
         Cause::Lost("timed out") => Failed::Unreachable(UnreachableReason::TimedOut),
         _ => Failed::Unreachable(UnreachableReason::Other(error.to_string().into())),

@@ -21,8 +21,8 @@ pub(crate) enum Cause {
     Lost(&'static str),
 }
 
-/// `confirmed`: the peer had accepted us before.
-pub(crate) fn cause(error: &ConnectionError, confirmed: bool) -> Cause {
+/// `confirmed`: the peer had accepted us before. `by_us`: we had dialled.
+pub(crate) fn cause(error: &ConnectionError, confirmed: bool, by_us: bool) -> Cause {
     match error {
         // Whoever closed it on our side has said why.
         ConnectionError::LocallyClosed => Cause::Orderly,
@@ -30,6 +30,9 @@ pub(crate) fn cause(error: &ConnectionError, confirmed: bool) -> Cause {
         ConnectionError::TimedOut => Cause::Lost("timed out"),
         ConnectionError::ApplicationClosed(close) => {
             match CloseCode::from_varint(close.error_code) {
+                // It looked for somebody else, at an address that we have now, and has nothing
+                // against us.
+                Some(CloseCode::WrongNode) if !by_us => Cause::Orderly,
                 Some(code) if code.is_rejection() => Cause::Rejected(words(code, &close.reason)),
                 Some(_) => Cause::Orderly,
                 None => Cause::Lost("closed with an unknown code"),
@@ -74,21 +77,30 @@ mod tests {
 
     #[test]
     fn words_of_the_peer_are_escaped_and_cut() {
-        let Cause::Rejected(words) = cause(&closed(7, b"bad\n\x1b[31mguy"), true) else { panic!() };
+        let Cause::Rejected(words) = cause(&closed(7, b"bad\n\x1b[31mguy"), true, true) else {
+            panic!()
+        };
         assert!(words.starts_with("certificate revoked: bad"), "{words}");
         assert!(words.chars().all(|c| !c.is_control()), "{words:?}");
         let long: &'static [u8] = Box::leak(vec![b'x'; 100_000].into());
-        let Cause::Rejected(words) = cause(&closed(4, long), false) else { panic!() };
+        let Cause::Rejected(words) = cause(&closed(4, long), false, true) else { panic!() };
         assert!(words.len() < 300);
+    }
+
+    #[test]
+    fn a_dialler_that_looked_for_somebody_else_does_not_reject_us() {
+        let wrong_node = closed(CloseCode::WrongNode as u32, b"");
+        assert_eq!(cause(&wrong_node, false, false), Cause::Orderly);
+        assert!(matches!(cause(&wrong_node, false, true), Cause::Rejected(_)));
     }
 
     #[test]
     fn an_end_that_was_wanted_is_no_failure_and_no_rejection() {
         for code in [CloseCode::None, CloseCode::Idle, CloseCode::ShuttingDown] {
-            assert_eq!(cause(&closed(code as u32, b""), false), Cause::Orderly);
+            assert_eq!(cause(&closed(code as u32, b""), false, true), Cause::Orderly);
         }
-        assert_eq!(cause(&ConnectionError::TimedOut, true), Cause::Orderly);
-        assert_eq!(cause(&ConnectionError::Reset, true), Cause::Lost("reset by the peer"));
-        assert_eq!(cause(&closed(99, b""), true), Cause::Lost("closed with an unknown code"));
+        assert_eq!(cause(&ConnectionError::TimedOut, true, true), Cause::Orderly);
+        assert_eq!(cause(&ConnectionError::Reset, true, true), Cause::Lost("reset by the peer"));
+        assert_eq!(cause(&closed(99, b""), true, true), Cause::Lost("closed with an unknown code"));
     }
 }

@@ -1,8 +1,9 @@
 //! What has to be looked at from time to time: connections that are broken, out of time, no longer
 //! trusted, or one too many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use chitchat_tls::Credentials;
@@ -16,6 +17,9 @@ use crate::shared::Shared;
 
 /// Short against a gossip interval, so that nobody waits for it.
 const EVERY: Duration = Duration::from_millis(250);
+/// When the last look is this long ago, we were stopped or starved, and what peers have answered
+/// meanwhile is yet to be read.
+const STALLED: Duration = Duration::from_secs(1);
 /// Connections are renewed within this time after a new certificate, not all at once.
 const RENEW_WITHIN: Duration = Duration::from_secs(5);
 /// What is under way has this long before a renewed connection is closed.
@@ -23,8 +27,7 @@ const RENEWAL_TAKES: Duration = Duration::from_secs(5);
 
 /// Looks after the connections until the transport ends.
 pub(crate) async fn tend(shared: Arc<Shared>) {
-    let mut janitor =
-        Janitor { epoch: shared.credentials().epoch(), renewals: HashMap::new(), shared };
+    let mut janitor = Janitor { looked: Instant::now(), renewals: HashMap::new(), shared };
     let mut epochs = janitor.shared.tls.subscribe();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,8 +44,7 @@ pub(crate) async fn tend(shared: Arc<Shared>) {
 
 struct Janitor {
     shared: Arc<Shared>,
-    /// The credentials that all connections were verified with.
-    epoch: u64,
+    looked: Instant,
     /// When connections on which the peer knows a former certificate of ours begin to drain.
     renewals: HashMap<u64, Instant>,
 }
@@ -50,6 +52,7 @@ struct Janitor {
 impl Janitor {
     fn look(&mut self) {
         let now = Instant::now();
+        let stalled = now - std::mem::replace(&mut self.looked, now) >= STALLED;
         let links: Vec<(Arc<Link>, bool)> = {
             let connections = self.shared.connections();
             connections.registry.iter().map(|(link, drains)| (Arc::clone(link), drains)).collect()
@@ -58,6 +61,9 @@ impl Janitor {
         self.verify(&links, &credentials);
         self.renew(&links, &credentials, now);
         for (link, _) in &links {
+            if stalled {
+                link.wait_anew(now);
+            }
             self.look_at(link, now);
         }
         self.evict(&links, now);
@@ -71,12 +77,16 @@ impl Janitor {
         }
     }
 
-    /// Verifies all peers again when we trust others than before, and those whose time is over.
-    fn verify(&mut self, links: &[(Arc<Link>, bool)], credentials: &Credentials) {
+    /// Verifies peers again that were verified with former credentials, and those whose time is
+    /// over. Each connection knows: one may be verified before a reload and taken in after it.
+    fn verify(&self, links: &[(Arc<Link>, bool)], credentials: &Credentials) {
         let now = SystemTime::now();
-        let all = credentials.epoch() != self.epoch;
-        self.epoch = credentials.epoch();
-        for (link, _) in links.iter().filter(|(link, _)| all || link.identity.not_after < now) {
+        let epoch = credentials.epoch();
+        for (link, _) in links {
+            let former = link.verified.swap(epoch, Ordering::Relaxed);
+            if former == epoch && link.identity.not_after >= now {
+                continue;
+            }
             let node_id = Some(&**link.node_id());
             let Err(error) = credentials.authorize(&link.chain, link.role, now, node_id) else {
                 continue;
@@ -98,8 +108,10 @@ impl Janitor {
                 link.set_ending(Ending { code: CloseCode::Normal, by_us: true, deadline });
             }
         }
-        let known = |token: &u64| links.iter().any(|(link, _)| link.token() == *token);
-        self.renewals.retain(|token, _| known(token));
+        if !self.renewals.is_empty() {
+            let known: HashSet<u64> = links.iter().map(|(link, _)| link.token()).collect();
+            self.renewals.retain(|token, _| known.contains(token));
+        }
     }
 
     fn look_at(&self, link: &Link, now: Instant) {

@@ -38,6 +38,7 @@ mod identity;
 mod janitor;
 mod link;
 mod queue;
+mod quinn_tasks;
 mod registry;
 mod reports;
 mod reset_key;

@@ -25,10 +25,26 @@ pub(crate) enum Fate {
     Closes(u64),
 }
 
+/// Whether a connection is sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Serves,
+    /// Another one serves instead. If that ends first, this one serves again.
+    Superseded,
+    /// It is to end, whether or not there is another one.
+    Retired,
+}
+
 #[derive(Debug)]
 struct Entry<L> {
     link: Arc<L>,
-    drains: bool,
+    state: State,
+}
+
+impl<L> Entry<L> {
+    fn drains(&self) -> bool {
+        self.state != State::Serves
+    }
 }
 
 /// At most one connection serves for each verified identity; a second one may be draining.
@@ -55,7 +71,7 @@ impl<L: Linked> Registry<L> {
         if let Some(addr) = link.dialled() {
             self.by_addr.insert(addr, token);
         }
-        self.links.insert(token, Entry { link, drains: false });
+        self.links.insert(token, Entry { link, state: State::Serves });
         let tokens = self.by_node.entry(Arc::clone(&node_id)).or_default();
         let earlier = tokens.clone();
         tokens.push(token);
@@ -66,33 +82,38 @@ impl<L: Linked> Registry<L> {
         let mut fates = Vec::new();
         let ours_serves = self.own_id < node_id;
         for old in &earlier {
-            let Some(entry) = self.links.get(old).filter(|entry| !entry.drains) else { continue };
+            let Some(entry) = self.links.get(old).filter(|entry| !entry.drains()) else { continue };
             let same_direction = entry.link.dialled().is_some() == by_us;
             let new_serves = same_direction || by_us == ours_serves;
             let loser = if new_serves { *old } else { token };
             fates.push(Fate::Drains(loser));
         }
         for fate in &fates {
-            if let Fate::Drains(loser) = fate {
-                self.drain(*loser);
+            if let Fate::Drains(loser) = fate
+                && let Some(entry) = self.links.get_mut(loser)
+            {
+                entry.state = State::Superseded;
             }
         }
         // The one that serves, and one that drains.
         let surplus = (earlier.len() + 1).saturating_sub(2);
         let mut draining: Vec<u64> = earlier;
         draining.push(token);
-        draining.retain(|token| self.links.get(token).is_some_and(|entry| entry.drains));
+        draining.retain(|token| self.links.get(token).is_some_and(Entry::drains));
         fates.extend(draining.into_iter().take(surplus).map(Fate::Closes));
         fates
     }
 
-    /// A connection is no longer to be sent on.
+    /// A connection is no longer to be sent on, even if it is the only one.
     pub(crate) fn drain(&mut self, token: u64) {
         if let Some(entry) = self.links.get_mut(&token) {
-            entry.drains = true;
+            entry.state = State::Retired;
         }
     }
 
+    /// Forgets a connection that has ended. Returns the one that serves again in its place, if
+    /// there is one: the other end closed the one that we thought would stay (it lost a race of
+    /// dials, or led to the wrong node), and knows of no reason not to use the former.
     pub(crate) fn remove(&mut self, token: u64) -> Option<Arc<L>> {
         let entry = self.links.remove(&token)?;
         let node_id = entry.link.node_id();
@@ -103,7 +124,15 @@ impl<L: Linked> Registry<L> {
             }
         }
         self.by_addr.retain(|_, known| *known != token);
-        Some(entry.link)
+        if entry.drains() || self.of_node(node_id).is_some() {
+            return None;
+        }
+        let tokens = self.by_node.get(node_id)?.iter().rev();
+        let state = |token: &u64| self.links.get(token).map(|entry| entry.state);
+        let next = tokens.copied().find(|token| state(token) == Some(State::Superseded))?;
+        let next = self.links.get_mut(&next)?;
+        next.state = State::Serves;
+        Some(Arc::clone(&next.link))
     }
 
     /// This very connection.
@@ -129,7 +158,7 @@ impl<L: Linked> Registry<L> {
     }
 
     fn in_place_of<'a>(&'a self, entry: &'a Entry<L>) -> Option<&'a Arc<L>> {
-        if !entry.drains || *entry.link.node_id() == self.own_id {
+        if !entry.drains() || *entry.link.node_id() == self.own_id {
             return Some(&entry.link);
         }
         self.of_node(entry.link.node_id())
@@ -137,13 +166,13 @@ impl<L: Linked> Registry<L> {
 
     fn serving<'a>(&'a self, mut tokens: impl Iterator<Item = &'a u64>) -> Option<&'a Arc<L>> {
         tokens
-            .find_map(|token| self.links.get(token).filter(|entry| !entry.drains))
+            .find_map(|token| self.links.get(token).filter(|entry| !entry.drains()))
             .map(|e| &e.link)
     }
 
     /// All connections, and whether each drains.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<L>, bool)> {
-        self.links.values().map(|entry| (&entry.link, entry.drains))
+        self.links.values().map(|entry| (&entry.link, entry.drains()))
     }
 
     pub(crate) fn len(&self) -> usize {

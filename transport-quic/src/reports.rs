@@ -39,18 +39,14 @@ impl Reports {
     /// Tells the node, unless it was told just now or its queue is full, which is counted.
     pub(crate) fn tell(&self, report: Report, inbox: &InboxSender, counters: &TransportCounters) {
         let now = Instant::now();
-        if let Some(subject) = subject(&report) {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let recent =
-                told.get(&subject).is_some_and(|last| now.duration_since(*last) < INTERVAL);
-            if recent {
-                counters.reports_suppressed.add(1);
-                return;
-            }
-            told.put(subject, now);
-        }
-        if inbox.push(Inbound::Report(report)).is_err() {
+        let subject = subject(&report);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = subject.and_then(|subject| told.get(&subject));
+        let recent = last.is_some_and(|last| now.duration_since(*last) < INTERVAL);
+        if recent || inbox.push(Inbound::Report(report)).is_err() {
             counters.reports_suppressed.add(1);
+        } else if let Some(subject) = subject {
+            told.put(subject, now);
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) const MAX_STREAMS: u32 = 64;
 const WINDOW: u32 = 8 << 20;
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Datagrams that wait; beyond that the oldest ones give way, which gossip survives.
-pub(crate) const DATAGRAM_BUFFER: usize = 512 << 10;
+const DATAGRAM_BUFFER: usize = 512 << 10;
 /// Before there is a measurement. quinn's own value makes the first retransmission wait a second,
 /// longer than a gossip interval.
 const INITIAL_RTT: Duration = Duration::from_millis(100);

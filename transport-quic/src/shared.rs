@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chitchat_tls::{Credentials, IdentityError, NodeTls};
@@ -26,6 +27,7 @@ use crate::dial;
 use crate::ending::{Cause, cause};
 use crate::link::{Ending, Established, Link, drive};
 use crate::queue::{SendQueue, TotalBytes};
+use crate::quinn_tasks::QuinnTasks;
 use crate::registry::{Fate, Linked as _, Registry};
 use crate::reports::Reports;
 use crate::setup::Setup;
@@ -33,7 +35,10 @@ use crate::socket::SocketObserver;
 use crate::waiting::{Peer, WaitingRoom};
 
 /// A connection that drains is closed after this at the latest.
-const DRAIN_FOR: std::time::Duration = std::time::Duration::from_secs(10);
+const DRAIN_FOR: Duration = Duration::from_secs(10);
+/// For whoever did not dial it: the one that did is to have closed it by then. The two ends may
+/// disagree about which of two that were dialled at once is the newer one, and must not close both.
+const PEER_DRAINS_FOR: Duration = Duration::from_secs(15);
 
 /// Whether the transport goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +80,7 @@ pub(crate) struct Shared {
     connections: Mutex<Connections>,
     ears: Mutex<Vec<Ear>>,
     tasks: Mutex<JoinSet<()>>,
+    pub(crate) quinn_tasks: Arc<QuinnTasks>,
     /// Taken away on closing, so that the receiving half ends.
     inbox: Mutex<Option<InboxSender>>,
     gauge: InboxGauge,
@@ -117,6 +123,7 @@ impl Shared {
             connections: Mutex::new(connections),
             ears: Mutex::default(),
             tasks: Mutex::default(),
+            quinn_tasks: Arc::default(),
             gauge: inbox.gauge(),
             inbox: Mutex::new(Some(inbox)),
             queued,
@@ -152,16 +159,18 @@ impl Shared {
         }
     }
 
-    /// Ends everything at once. The sockets close when the last endpoint is dropped by quinn.
+    /// Ends everything of ours at once. The sockets close when quinn's tasks have ended.
     pub(crate) fn end(&self, code: CloseCode) {
         self.phase.send_replace(Phase::Closed);
         lock(&self.tasks).abort_all();
         let unsent = {
             let mut connections = self.connections();
+            let mut unsent = connections.waiting.clear();
             for (link, _) in connections.registry.iter() {
+                unsent += link.queue.close().len();
                 link.close(code, "");
             }
-            connections.waiting.clear()
+            unsent
         };
         self.counters.dropped_sending.add(unsent as u64);
         for ear in lock(&self.ears).drain(..) {
@@ -202,7 +211,7 @@ impl Shared {
                 Ok(()) => return Ok(()),
                 Err((SendError::Closed, back)) => {
                     // It has just ended, and its task has not told yet.
-                    connections.registry.remove(link.token());
+                    connections.remove(link.token());
                     message = back;
                 }
                 Err((error, _)) => return Err(error),
@@ -253,12 +262,13 @@ impl Shared {
             return;
         }
         let fates = connections.registry.admit(Arc::clone(&link));
-        let deadline = Instant::now() + DRAIN_FOR;
+        let now = Instant::now();
         for fate in fates {
             match fate {
                 Fate::Drains(token) => {
                     if let Some(link) = connections.registry.get(token) {
                         let by_us = link.dialled().is_some();
+                        let deadline = now + if by_us { DRAIN_FOR } else { PEER_DRAINS_FOR };
                         link.set_ending(Ending { code: CloseCode::Duplicate, by_us, deadline });
                     }
                 }
@@ -291,9 +301,10 @@ impl Shared {
 
     /// A connection has ended.
     fn ended(self: &Arc<Self>, link: &Arc<Link>, error: &ConnectionError, unsent: Vec<Bytes>) {
-        self.connections().registry.remove(link.token());
+        self.connections().remove(link.token());
         let (node_id, remote) = (link.node_id(), link.remote());
-        let cause = cause(error, link.is_confirmed());
+        let by_us = link.dialled().is_some();
+        let cause = cause(error, link.is_confirmed(), by_us);
         tracing::debug!(peer = %node_id, %remote, %error, token = link.token(), "quic: connection ended");
         match cause {
             Cause::Orderly => {}
@@ -320,7 +331,7 @@ impl Shared {
     /// The peer will not have us. Asking again at once would not help.
     pub(crate) fn rejected(&self, addr: SocketAddr, node_id: Option<&Arc<str>>, reason: Arc<str>) {
         self.failure("rejected by a peer");
-        self.connections().backoffs.failed(addr, true, Instant::now());
+        self.connections().backoffs.failed(addr, None, true, Instant::now());
         self.tell(Report::RejectedUs { node_id: node_id.cloned(), addr, reason });
     }
 
@@ -388,6 +399,13 @@ impl Shared {
 }
 
 impl Connections {
+    /// A connection has ended.
+    fn remove(&mut self, token: u64) {
+        if let Some(link) = self.registry.remove(token) {
+            link.set_serving();
+        }
+    }
+
     /// The connection that serves for a destination.
     fn serving(&self, to: &Destination) -> Option<&Arc<Link>> {
         let by_path = to.reply_path().and_then(|path| self.registry.of_token(path.token()));

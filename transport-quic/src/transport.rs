@@ -11,7 +11,7 @@ use chitchat_transport::{
     CredentialsReport, Destination, Inbound, Inbox, InboxLimits, OpenError, OpenOptions, Report,
     SendError, Transport, TransportReceiver, TransportSender, TransportStats, inbox,
 };
-use quinn::{Endpoint, TokioRuntime};
+use quinn::Endpoint;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -29,6 +29,8 @@ use crate::socket::{BoundSocket, SocketObserver, SteadySocket};
 const MAX_LISTEN_ADDRS: usize = 8;
 /// For sending what is queued when the transport closes.
 const FLUSH_FOR: Duration = Duration::from_secs(1);
+/// For peers to be told. It takes three round trips where there is somebody at the other end.
+const TELL_FOR: Duration = Duration::from_millis(300);
 /// For quinn to let go of the sockets, after peers were told or could not be told.
 const RELEASE_FOR: Duration = Duration::from_secs(5);
 /// Derives the key of stateless resets from the node's private key.
@@ -133,7 +135,7 @@ impl QuicTransport {
                 config,
                 Some(server.clone()),
                 Arc::new(socket),
-                Arc::new(TokioRuntime),
+                shared.quinn_tasks.clone(),
             );
             ears.push(Ear { local, endpoint: endpoint.map_err(bind_error)? });
         }
@@ -210,14 +212,16 @@ impl TransportSender for QuicSender {
 
     async fn close(&self) {
         let shared = &self.shared;
-        let first = shared.phase.send_if_modified(|phase| {
+        shared.phase.send_if_modified(|phase| {
             let open = *phase == Phase::Open;
             if open {
                 *phase = Phase::Closing;
             }
             open
         });
-        if first {
+        // Not only for the first caller: it may have given up waiting.
+        let phase = *shared.phase.borrow();
+        if phase == Phase::Closing {
             // Those that do not take it in time do not get it.
             let _ = timeout(FLUSH_FOR, flushed(shared)).await;
             let ears = shared.ears();
@@ -228,7 +232,8 @@ impl TransportSender for QuicSender {
                     ear.endpoint.wait_idle().await;
                 }
             };
-            let _ = timeout(FLUSH_FOR, idle).await;
+            let _ = timeout(TELL_FOR, idle).await;
+            shared.quinn_tasks.abort();
         }
         let mut sockets = shared.sockets.subscribe();
         // Ends at once if the sockets are closed already.
@@ -273,3 +278,6 @@ impl TransportReceiver for QuicReceiver {
         self.inbox.try_recv()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::link::read::{NoMessage, read_message};
 use crate::link::write::send_message;
 use crate::queue::BULK_FROM;
+use crate::registry::Linked as _;
 use crate::setup::MAX_STREAMS;
 use crate::shared::Shared;
 
@@ -33,7 +34,7 @@ const MESSAGES_PER_SECOND: u32 = 4_096;
 
 /// What has been sent, or will never be.
 enum Sent {
-    Datagram(bool),
+    Datagram { len: usize, sent: bool },
     Stream { len: usize, acknowledged: bool },
 }
 
@@ -52,6 +53,8 @@ struct Driver {
     bucket: Bucket,
     /// The peer has sent too many messages for now.
     paused_until: Option<Instant>,
+    /// A message of the peer has come.
+    heard: bool,
 }
 
 /// Runs until the connection ends. Returns why, and what could not be sent.
@@ -69,8 +72,13 @@ pub(crate) async fn drive(link: Arc<Link>, shared: Arc<Shared>) -> (ConnectionEr
         room: Arc::new(Semaphore::new(MESSAGE_LIMIT)),
         bucket,
         paused_until: None,
+        heard: false,
     };
     let error = driver.run().await;
+    // Whoever was cut off by us is not listened to any more.
+    if error != ConnectionError::LocallyClosed {
+        driver.take_what_has_arrived().await;
+    }
     let mut unsent = driver.link.queue.close();
     unsent.extend(driver.held.take());
     (error, unsent)
@@ -99,14 +107,7 @@ impl Driver {
                     }
                     Err(error) => return error,
                 },
-                Some(read) = self.reading.join_next() => match read {
-                    Ok(Ok(message)) => self.deliver(message),
-                    Ok(Err(NoMessage::Malformed | NoMessage::TooSlow)) => {
-                        self.shared.counters.dropped_malformed.add(1);
-                    }
-                    // Cut by the peer: it gave up itself.
-                    Ok(Err(NoMessage::Cut)) | Err(_) => {}
-                },
+                Some(Ok(read)) = self.reading.join_next() => self.take(read),
                 Some(sent) = self.sending.join_next() => {
                     if let Ok(sent) = sent {
                         self.note(&sent);
@@ -129,8 +130,41 @@ impl Driver {
         }
     }
 
-    fn deliver(&self, message: Bytes) {
+    fn take(&mut self, read: Result<Bytes, NoMessage>) {
+        match read {
+            Ok(message) => self.deliver(message),
+            Err(NoMessage::Malformed | NoMessage::TooSlow) => {
+                self.shared.counters.dropped_malformed.add(1);
+            }
+            // Cut by the peer: it gave up itself.
+            Err(NoMessage::Cut) => {}
+        }
+    }
+
+    /// A peer that sends and then closes has its last messages read. They are in quinn's buffers,
+    /// so nothing here waits for the network.
+    async fn take_what_has_arrived(&mut self) {
+        let connection = self.link.connection.clone();
+        while let Ok(message) = connection.read_datagram().await {
+            self.deliver(message);
+        }
+        while let Ok(stream) = connection.accept_uni().await {
+            self.reading.spawn(read_message(stream, Arc::clone(&self.room)));
+        }
+        while let Some(read) = self.reading.join_next().await {
+            if let Ok(read) = read {
+                self.take(read);
+            }
+        }
+    }
+
+    fn deliver(&mut self, message: Bytes) {
         self.link.note_received();
+        if !std::mem::replace(&mut self.heard, true)
+            && let Some(addr) = self.link.dialled()
+        {
+            self.shared.connections().backoffs.succeeded(addr, self.link.node_id());
+        }
         let len = message.len() as u64;
         let message = InboundMessage::new(message, self.link.reply_path())
             .with_peer(Arc::clone(&self.link.identity.node_id));
@@ -138,6 +172,8 @@ impl Driver {
     }
 
     fn send_what_waits(&mut self) {
+        // What has left the queue and is not with quinn yet is not flushed.
+        self.link.in_flight.fetch_add(1, Ordering::Relaxed);
         while !self.datagram_waits {
             let Some(message) = self.held.take().or_else(|| self.link.queue.pop_small()) else {
                 break;
@@ -152,6 +188,7 @@ impl Driver {
             self.bulk_in_flight += message.len();
             self.send_on_stream(message, BULK_PRIORITY);
         }
+        self.link.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// False if the message has to wait, and others with it.
@@ -177,9 +214,8 @@ impl Driver {
         self.datagram_waits = true;
         self.sending.spawn(async move {
             let sent: Result<(), SendDatagramError> = connection.send_datagram_wait(message).await;
-            Sent::Datagram(sent.is_ok())
+            Sent::Datagram { len, sent: sent.is_ok() }
         });
-        self.shared.counters.bytes_sent.add(len as u64);
         false
     }
 
@@ -207,9 +243,9 @@ impl Driver {
 
     fn note(&mut self, sent: &Sent) {
         match *sent {
-            Sent::Datagram(sent) => {
+            Sent::Datagram { len, sent } => {
                 self.datagram_waits = false;
-                self.note_datagram(0, sent);
+                self.note_datagram(len, sent);
             }
             Sent::Stream { len, acknowledged } => {
                 self.link.in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use crate::code::CloseCode;
 use crate::queue::SendQueue;
 use crate::registry::Linked;
-use crate::setup::DATAGRAM_BUFFER;
 
 pub(crate) use drive::drive;
 
@@ -40,14 +39,19 @@ pub(crate) struct Link {
     pub(crate) role: PeerRole,
     /// What the peer showed, to be verified again when we trust others than before.
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The credentials that the peer was last verified with.
+    pub(crate) verified: AtomicU64,
     /// The certificate of ours that the peer has seen.
     pub(crate) leaf_epoch: u64,
     dialled: Option<SocketAddr>,
     /// The peer has accepted us: a message of it came, or one of ours was acknowledged.
     confirmed: AtomicBool,
-    /// Streams of ours that are not acknowledged yet.
+    /// Streams of ours that are not acknowledged yet, and one while messages are being taken from
+    /// the queue.
     in_flight: AtomicUsize,
     activity: Activity,
+    /// The room for datagrams that wait to be sent, when there is none.
+    datagram_room: usize,
     ending: Mutex<Option<Ending>>,
 }
 
@@ -84,13 +88,17 @@ pub(crate) struct Established {
     pub(crate) identity: PeerIdentity,
     pub(crate) role: PeerRole,
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Of the credentials that the peer was verified with.
+    pub(crate) epoch: u64,
+    /// Of the certificate that the peer was shown, which may be an older one.
     pub(crate) leaf_epoch: u64,
     pub(crate) dialled: Option<SocketAddr>,
 }
 
 impl Link {
     pub(crate) fn new(token: u64, established: Established, queue: SendQueue) -> Self {
-        let Established { connection, identity, role, chain, leaf_epoch, dialled } = established;
+        let Established { connection, identity, role, chain, epoch, leaf_epoch, dialled } =
+            established;
         let activity = Activity {
             start: Instant::now(),
             last_message: AtomicU64::new(1),
@@ -99,11 +107,14 @@ impl Link {
         };
         Self {
             token,
+            // Less than was configured: quinn counts overhead, too.
+            datagram_room: connection.datagram_send_buffer_space(),
             connection,
             queue,
             identity,
             role,
             chain,
+            verified: AtomicU64::new(epoch),
             leaf_epoch,
             dialled,
             confirmed: AtomicBool::new(false),
@@ -165,6 +176,14 @@ impl Link {
         Duration::from_millis(waited) >= UNANSWERED_FOR
     }
 
+    /// An answer that is waited for has all its time from now on.
+    pub(crate) fn wait_anew(&self, now: Instant) {
+        let since = &self.activity.unanswered_since;
+        if since.load(Ordering::Relaxed) != 0 {
+            since.store(self.activity.millis(now), Ordering::Relaxed);
+        }
+    }
+
     /// How long no message has come or gone.
     pub(crate) fn quiet(&self, now: Instant) -> Duration {
         let last = self.activity.last_message.load(Ordering::Relaxed);
@@ -175,12 +194,17 @@ impl Link {
     pub(crate) fn is_flushed(&self) -> bool {
         self.queue.is_empty()
             && self.in_flight.load(Ordering::Relaxed) == 0
-            && self.connection.datagram_send_buffer_space() >= DATAGRAM_BUFFER
+            && self.connection.datagram_send_buffer_space() >= self.datagram_room
     }
 
     pub(crate) fn set_ending(&self, ending: Ending) {
         let mut present = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         present.get_or_insert(ending);
+    }
+
+    /// It is sent on again: the other connection between the two nodes has ended.
+    pub(crate) fn set_serving(&self) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn ending(&self) -> Option<Ending> {

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::code::STREAM_REFUSED;
 use crate::config::MESSAGE_LIMIT;
+use crate::queue::BULK_FROM;
 
 /// For a stream of nothing; each byte adds to it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ pub(super) enum NoMessage {
     TooSlow,
 }
 
-/// `room` are the bytes of messages that may be on their way in by one connection.
+/// `room` are the bytes of long messages that may be on their way in by one connection.
 pub(super) async fn read_message(
     mut stream: RecvStream,
     room: Arc<Semaphore>,
@@ -60,7 +61,8 @@ async fn read_body(
     len: usize,
     room: &Semaphore,
 ) -> Result<Bytes, NoMessage> {
-    let permits = u32::try_from(len).unwrap_or(u32::MAX);
+    // Short ones do not wait for long ones; the number of streams bounds them.
+    let permits = if len > BULK_FROM { u32::try_from(len).unwrap_or(u32::MAX) } else { 0 };
     let _room = room.acquire_many(permits).await.map_err(|_| NoMessage::Cut)?;
     let mut message = BytesMut::with_capacity(len.min(CHUNK));
     while message.len() < len {

@@ -63,6 +63,21 @@ fn of_opposite_directions_the_one_dialled_by_the_smaller_id_serves_at_both_ends_
 }
 
 #[test]
+fn one_that_was_superseded_serves_again_if_it_outlives_the_other() {
+    let mut registry = Registry::new("m".into());
+    registry.admit(link(1, "a", false));
+    assert_eq!(registry.admit(link(2, "a", false)), [Fate::Drains(1)]);
+    assert_eq!(registry.remove(2).map(|link| link.token), Some(1));
+    assert_eq!(serves(&registry, "a"), Some(1));
+    assert_eq!(registry.admit(link(3, "a", false)), [Fate::Drains(1)]);
+    assert!(registry.remove(1).is_none(), "the other one serves");
+    assert_eq!(registry.admit(link(4, "a", false)), [Fate::Drains(3)]);
+    registry.drain(3);
+    assert!(registry.remove(4).is_none(), "it is to end");
+    assert_eq!(serves(&registry, "a"), None);
+}
+
+#[test]
 fn a_seed_is_reached_by_the_connection_that_serves_for_whoever_is_there() {
     let mut registry = Registry::new("b".into());
     registry.admit(link(1, "a", true));
