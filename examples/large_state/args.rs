@@ -21,7 +21,7 @@ pub(crate) struct Args {
     pub(crate) shuffled: bool,
 
     /// How the nodes talk to each other.
-    #[arg(long, value_enum, default_value_t = TransportKind::Udp)]
+    #[arg(long, value_enum, default_value_t = TransportKind::Quic)]
     pub(crate) transport: TransportKind,
 
     /// Nodes together: the owner of the state, the joiner, and those that have a copy already.
@@ -59,6 +59,8 @@ pub(crate) struct Args {
 pub(crate) enum TransportKind {
     /// A network within the process, with the message lengths of a stream transport.
     Memory,
+    /// QUIC with mutual TLS, certificates from an authority that lives as long as this program.
+    Quic,
     /// Datagrams, without authentication.
     Udp,
 }
@@ -67,6 +69,7 @@ impl TransportKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             TransportKind::Memory => "memory",
+            TransportKind::Quic => "quic",
             TransportKind::Udp => "udp",
         }
     }

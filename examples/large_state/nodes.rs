@@ -3,11 +3,16 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use chitchat::quic::QuicTransport;
+use chitchat::tls::ClusterCa;
 use chitchat::transport::memory::{Conditions, MemoryNetwork};
 use chitchat::udp::PlainUdpTransport;
 use chitchat::{ChitchatConfig, ChitchatHandle};
 
 use crate::args::{Args, TransportKind};
+
+/// Nodes of one cluster do not talk to those of another, whatever certificates they have.
+const CLUSTER_ID: &str = "large-state";
 
 /// An error in words.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -23,19 +28,22 @@ pub(crate) const OWNER: &str = "owner";
 /// Starts nodes that find each other.
 pub(crate) struct Cluster {
     args: Args,
+    /// Says who belongs to the cluster; for QUIC.
+    ca: ClusterCa,
     network: MemoryNetwork,
     seed: Vec<SocketAddr>,
 }
 
 impl Cluster {
-    pub(crate) fn new(args: &Args) -> Cluster {
+    pub(crate) fn new(args: &Args) -> Result<Cluster, Failure> {
         let network = MemoryNetwork::new(1);
         let mut conditions = Conditions::default();
         let latency = Duration::from_millis(args.latency);
         conditions.latency = latency / 2..=latency;
         conditions.reordering = f64::from(args.reordering) / 100.0;
         network.set_conditions(conditions);
-        Cluster { args: args.clone(), network, seed: Vec::new() }
+        let ca = ClusterCa::generate(CLUSTER_ID)?;
+        Ok(Cluster { args: args.clone(), ca, network, seed: Vec::new() })
     }
 
     pub(crate) fn interval(&self) -> Duration {
@@ -44,7 +52,7 @@ impl Cluster {
 
     /// Starts a node. The first one becomes the seed of the others.
     pub(crate) async fn start(&mut self, name: &str) -> Result<ChitchatHandle, Failure> {
-        let config = ChitchatConfig::builder("large-state", name)
+        let config = ChitchatConfig::builder(CLUSTER_ID, name)
             .listen(["127.0.0.1:0"])
             .seeds(self.seed.iter().map(SocketAddr::to_string))
             .gossip_interval(self.interval())
@@ -54,6 +62,10 @@ impl Cluster {
                 let (preferred, max) = STREAM_MESSAGE_LENS;
                 let transport = self.network.transport().with_message_lens(preferred, max);
                 chitchat::spawn(config, transport).await?
+            }
+            TransportKind::Quic => {
+                let identity = self.ca.issue(name)?.tls_config()?;
+                chitchat::spawn(config, QuicTransport::new(identity)).await?
             }
             TransportKind::Udp => chitchat::spawn(config, PlainUdpTransport::new()).await?,
         };

@@ -92,7 +92,7 @@ fn cpu_since(before: Option<Duration>) -> Option<u128> {
 
 pub(crate) async fn run(args: &Args) -> Result<Figures, Failure> {
     let teller = Teller { silent: args.json };
-    let mut cluster = Cluster::new(args);
+    let mut cluster = Cluster::new(args)?;
     let mut figures = Figures {
         transport: args.transport.name(),
         nodes: args.nodes,
