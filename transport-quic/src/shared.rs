@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chitchat_tls::{Credentials, IdentityError, NodeTls};
 use chitchat_transport::errno::{Class, Failure};
 use chitchat_transport::{
-    AddressFamily, Destination, Inbound, InboxGauge, InboxSender, Report, SendError,
+    AddressFamily, Destination, Inbound, InboxGauge, InboxSender, InboxShare, Report, SendError,
     TransportCounters, TransportStats, UnreachableReason,
 };
 use quinn::ConnectionError;
@@ -372,10 +372,14 @@ impl Shared {
         }
     }
 
+    /// The part of the queue towards the node that one connection may fill; `None` when the
+    /// transport is closed.
+    pub(crate) fn share_of_inbox(&self) -> Option<InboxShare> {
+        lock(&self.inbox).as_ref().map(InboxSender::share)
+    }
+
     /// Hands a message of `len` bytes to the node.
-    pub(crate) fn deliver(&self, inbound: Inbound, len: u64) {
-        let inbox = lock(&self.inbox);
-        let Some(inbox) = inbox.as_ref() else { return };
+    pub(crate) fn deliver(&self, inbox: &InboxShare, inbound: Inbound, len: u64) {
         if inbox.push(inbound).is_ok() {
             self.counters.messages_received.add(1);
             self.counters.bytes_received.add(len);

@@ -58,5 +58,5 @@ pub use destination::{Destination, ReplyPath};
 pub use error::{OpenError, SendError};
 pub use failure_log::FailureLog;
 pub use inbound::{CredentialsReport, Inbound, InboundMessage, Report, UnreachableReason};
-pub use inbox::{Inbox, InboxFull, InboxGauge, InboxLimits, InboxSender, inbox};
+pub use inbox::{Inbox, InboxFull, InboxGauge, InboxLimits, InboxSender, InboxShare, inbox};
 pub use stats::TransportStats;

@@ -1,6 +1,8 @@
 //! What every secure transport has to stand. The tests are written once, for any
 //! [`Wire`](chitchat_tests::net::Wire), and run for each.
 
+#![allow(dead_code, unused_macros, reason = "not every test file uses all of it")]
+
 pub(crate) mod lifecycle;
 pub(crate) mod rotation;
 pub(crate) mod stage;

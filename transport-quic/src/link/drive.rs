@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat_transport::{Inbound, InboundMessage};
+use chitchat_transport::{Inbound, InboundMessage, InboxShare};
 use quinn::{ConnectionError, SendDatagramError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -41,6 +41,7 @@ enum Sent {
 struct Driver {
     link: Arc<Link>,
     shared: Arc<Shared>,
+    inbox: Option<InboxShare>,
     sending: JoinSet<Sent>,
     bulk_streams: usize,
     bulk_in_flight: usize,
@@ -62,6 +63,7 @@ pub(crate) async fn drive(link: Arc<Link>, shared: Arc<Shared>) -> (ConnectionEr
     let bucket = Bucket::new(MESSAGES_BURST, MESSAGES_PER_SECOND, Instant::now());
     let mut driver = Driver {
         link,
+        inbox: shared.share_of_inbox(),
         shared,
         sending: JoinSet::new(),
         bulk_streams: 0,
@@ -168,7 +170,9 @@ impl Driver {
         let len = message.len() as u64;
         let message = InboundMessage::new(message, self.link.reply_path())
             .with_peer(Arc::clone(&self.link.identity.node_id));
-        self.shared.deliver(Inbound::Message(message), len);
+        if let Some(inbox) = &self.inbox {
+            self.shared.deliver(inbox, Inbound::Message(message), len);
+        }
     }
 
     fn send_what_waits(&mut self) {
