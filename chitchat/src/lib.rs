@@ -38,6 +38,33 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Transports
+//!
+//! Plain UDP, as above, is for networks that keep strangers out. Anywhere else use QUIC with mutual
+//! TLS (feature `quic`): every node has a certificate that names it, and speaks under no other name.
+//!
+//! ```no_run
+//! # #[cfg(feature = "quic")]
+//! use chitchat::{ChitchatConfig, quic::QuicTransport, tls::TlsConfig};
+//!
+//! # #[cfg(feature = "quic")]
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // The certificate has the URI chitchat://my-cluster/node-1 as a subject alternative name.
+//!     // The files are watched: replace them, and the node goes on with the new ones.
+//!     let identity = TlsConfig::from_pem_files("ca.pem", "cert.pem", "key.pem")?;
+//!     let config = ChitchatConfig::builder("my-cluster", "node-1")
+//!         .listen(["0.0.0.0:7280", "[::]:7280"])
+//!         .seeds(["seed.example.org:7280"])
+//!         .build()?;
+//!     let node = chitchat::spawn(config, QuicTransport::new(identity)).await?;
+//!     node.joined().await?;
+//!     Ok(())
+//! }
+//! # #[cfg(not(feature = "quic"))]
+//! # fn main() {}
+//! ```
+//!
 //! # Words
 //!
 //! - A **node** is one member of a **cluster**. It has a *node id*, stable over restarts, and each
