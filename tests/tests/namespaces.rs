@@ -151,6 +151,7 @@ fn a_node_moves(mover: &str, mover_is_seed: bool, how: Move) {
     let port = moving.addr().port();
     expect_at(&all, mover, &[&format!("10.77.0.9:{port}")]);
     let before = all.map(Process::id);
+    let marks = all.map(Process::mark);
 
     host.del_addr("10.77.0.9");
     if how == Move::WithGap {
@@ -171,6 +172,11 @@ fn a_node_moves(mover: &str, mover_is_seed: bool, how: Move) {
     }
     for (node, before) in all.iter().zip(before) {
         assert_eq!(node.id(), before);
+    }
+    if how == Move::AtOnce {
+        for (node, mark) in all.iter().zip(marks) {
+            assert_eq!(node.count(mark, "failed"), 0, "{}", node.story());
+        }
     }
     expect_no_useless_addrs(&everybody);
 }

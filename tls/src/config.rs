@@ -232,7 +232,8 @@ impl TlsConfig {
         let binding = Arc::new(Binding { names, current: RwLock::new(Arc::new(credentials)) });
         state.bound.retain(|bound| bound.strong_count() > 0);
         state.bound.push(Arc::downgrade(&binding));
-        Ok(NodeTls { config: self.inner.clone(), binding })
+        let bound_epoch = binding.current().epoch();
+        Ok(NodeTls { config: self.inner.clone(), binding, bound_epoch })
     }
 }
 

@@ -21,6 +21,8 @@ const MAX_SETTLE: Duration = Duration::from_millis(500);
 pub struct NodeTls {
     pub(crate) config: Arc<ConfigInner>,
     pub(crate) binding: Arc<Binding>,
+    /// The credentials at the time of binding: what comes later is news.
+    pub(crate) bound_epoch: u64,
 }
 
 /// News about a node's credentials.
@@ -79,7 +81,8 @@ impl NodeTls {
         let settle = (interval / 2).min(MAX_SETTLE);
 
         let mut epochs = self.subscribe();
-        let mut epoch = self.current().epoch();
+        // A task may begin to run some time after it was started.
+        let mut epoch = self.bound_epoch;
         let mut reminders = Reminders::new(&self.current(), settings.warn_before_expiry);
         let mut files = FileWatch::default();
         let mut pause = Duration::ZERO;

@@ -258,6 +258,18 @@ async fn changed_files_are_noticed() {
     assert!(running.is_quiet().await);
 }
 
+/// A task may begin to run some time after it was started.
+#[tokio::test(start_paused = true)]
+async fn what_is_replaced_before_anybody_looks_is_news_all_the_same() {
+    let ca = ca();
+    let config = ca.issue("us").unwrap().tls_config().unwrap();
+    let node = config.bind("c", "us").unwrap();
+    config.update(ca.issue("us").unwrap().material()).unwrap();
+    let mut running = Running::start(&node);
+    assert!(matches!(running.next().await, CredentialsEvent::Reloaded { .. }));
+    assert!(running.is_quiet().await);
+}
+
 #[cfg(unix)]
 #[tokio::test(start_paused = true)]
 async fn a_swapped_link_is_noticed() {

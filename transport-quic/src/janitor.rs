@@ -60,6 +60,7 @@ impl Janitor {
         let credentials = self.shared.credentials();
         self.verify(&links, &credentials);
         self.renew(&links, &credentials, now);
+        self.leave_lost_ways(&links, now);
         for (link, _) in &links {
             if stalled {
                 link.wait_anew(now);
@@ -111,6 +112,21 @@ impl Janitor {
         if !self.renewals.is_empty() {
             let known: HashSet<u64> = links.iter().map(|(link, _)| link.token()).collect();
             self.renewals.retain(|token, _| known.contains(token));
+        }
+    }
+
+    /// A connection that we accepted has to be answered from the address that the peer dialled. When
+    /// that is no longer ours, we dial the peer, from whatever address we have now.
+    fn leave_lost_ways(&self, links: &[(Arc<Link>, bool)], now: Instant) {
+        let unroutable = self.shared.take_unroutable();
+        if unroutable.is_empty() {
+            return;
+        }
+        let lost = |link: &Link| link.dialled().is_none() && unroutable.contains(&link.remote());
+        for (link, _) in links.iter().filter(|(link, drains)| !drains && lost(link)) {
+            self.shared.connections().registry.drain(link.token());
+            let deadline = now + RENEWAL_TAKES;
+            link.set_ending(Ending { code: CloseCode::Normal, by_us: true, deadline });
         }
     }
 

@@ -152,7 +152,7 @@ impl<L: Linked> Registry<L> {
         self.in_place_of(entry)
     }
 
-    /// The connection that a message came by, or the one that has taken its place.
+    /// This connection, or the one that has taken its place.
     pub(crate) fn of_token(&self, token: u64) -> Option<&Arc<L>> {
         self.in_place_of(self.links.get(&token)?)
     }

@@ -1,16 +1,18 @@
 //! What the two halves of the transport and all its tasks have in common.
 
+mod news;
+
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat_tls::{Credentials, IdentityError, NodeTls};
-use chitchat_transport::errno::{Class, Failure};
+use chitchat_tls::{Credentials, NodeTls};
 use chitchat_transport::{
-    AddressFamily, Destination, Inbound, InboxGauge, InboxSender, InboxShare, Report, SendError,
-    TransportCounters, TransportStats, UnreachableReason,
+    AddressFamily, Destination, InboxGauge, InboxSender, SendError, TransportCounters,
+    TransportStats, UnreachableReason,
 };
 use quinn::ConnectionError;
 use tokio::runtime::Handle;
@@ -31,7 +33,6 @@ use crate::quinn_tasks::QuinnTasks;
 use crate::registry::{Fate, Linked as _, Registry};
 use crate::reports::Reports;
 use crate::setup::Setup;
-use crate::socket::SocketObserver;
 use crate::waiting::{Peer, WaitingRoom};
 
 /// A connection that drains is closed after this at the latest.
@@ -77,6 +78,9 @@ pub(crate) struct Shared {
     pub(crate) sockets: watch::Sender<usize>,
     /// Changes when a datagram could not be sent, for those who wait for an answer to it.
     pub(crate) send_failures: watch::Sender<Option<(SocketAddr, UnreachableReason)>>,
+    /// Where datagrams could not be sent because there is no way from the address that they have to
+    /// come from; looked at by the janitor.
+    unroutable: Mutex<HashSet<SocketAddr>>,
     connections: Mutex<Connections>,
     ears: Mutex<Vec<Ear>>,
     tasks: Mutex<JoinSet<()>>,
@@ -120,6 +124,7 @@ impl Shared {
             phase: watch::Sender::new(Phase::Open),
             sockets,
             send_failures: watch::Sender::new(None),
+            unroutable: Mutex::default(),
             connections: Mutex::new(connections),
             ears: Mutex::default(),
             tasks: Mutex::default(),
@@ -328,66 +333,6 @@ impl Shared {
         }
     }
 
-    /// The peer will not have us. Asking again at once would not help.
-    pub(crate) fn rejected(&self, addr: SocketAddr, node_id: Option<&Arc<str>>, reason: Arc<str>) {
-        self.failure("rejected by a peer");
-        self.connections().backoffs.failed(addr, None, true, Instant::now());
-        self.tell(Report::RejectedUs { node_id: node_id.cloned(), addr, reason });
-    }
-
-    /// We will not have the peer.
-    pub(crate) fn refused(
-        &self,
-        addr: SocketAddr,
-        expected: Option<&Arc<str>>,
-        error: &IdentityError,
-    ) {
-        self.counters.identity_refused(error.kind());
-        self.tell(Report::IdentityRefused {
-            addr,
-            expected: expected.cloned(),
-            presented: error.presented().map(Arc::from),
-            reason: error.to_string().into(),
-        });
-    }
-
-    pub(crate) fn unreachable(
-        &self,
-        addr: SocketAddr,
-        node_id: Option<Arc<str>>,
-        reason: UnreachableReason,
-    ) {
-        self.tell(Report::Unreachable { node_id, addr, reason });
-    }
-
-    /// Counts a failure that was survived, for the stats and for the summary in the log.
-    pub(crate) fn failure(&self, name: &'static str) {
-        self.counters.failure(name);
-        self.reports.record(name);
-    }
-
-    pub(crate) fn tell(&self, report: Report) {
-        if let Some(inbox) = lock(&self.inbox).as_ref() {
-            self.reports.tell(report, inbox, &self.counters);
-        }
-    }
-
-    /// The part of the queue towards the node that one connection may fill; `None` when the
-    /// transport is closed.
-    pub(crate) fn share_of_inbox(&self) -> Option<InboxShare> {
-        lock(&self.inbox).as_ref().map(InboxSender::share)
-    }
-
-    /// Hands a message of `len` bytes to the node.
-    pub(crate) fn deliver(&self, inbox: &InboxShare, inbound: Inbound, len: u64) {
-        if inbox.push(inbound).is_ok() {
-            self.counters.messages_received.add(1);
-            self.counters.bytes_received.add(len);
-        } else {
-            self.counters.dropped_receive_queue_full.add(1);
-        }
-    }
-
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
         self.tls.current()
     }
@@ -412,7 +357,8 @@ impl Connections {
 
     /// The connection that serves for a destination.
     fn serving(&self, to: &Destination) -> Option<&Arc<Link>> {
-        let by_path = to.reply_path().and_then(|path| self.registry.of_token(path.token()));
+        // Also while it drains: the peer has shown that this way works, of another one that is not known.
+        let by_path = to.reply_path().and_then(|path| self.registry.get(path.token()));
         let meant = |link: &&Arc<Link>| to.node_id().is_none_or(|id| id == link.node_id());
         if let Some(link) = by_path.filter(meant) {
             return Some(link);
@@ -420,27 +366,6 @@ impl Connections {
         match to.node_id() {
             Some(node_id) => self.registry.of_node(node_id),
             None => to.addrs().first().and_then(|addr| self.registry.of_addr(*addr)),
-        }
-    }
-}
-
-impl SocketObserver for Shared {
-    fn send_failed(&self, to: SocketAddr, failure: Failure) {
-        self.failure(failure.name);
-        let reason = match failure.class {
-            Class::Peer(reason) => reason,
-            Class::Route | Class::Family => UnreachableReason::NetworkUnreachable,
-            _ => return,
-        };
-        self.send_failures.send_replace(Some((to, reason)));
-    }
-
-    fn recv_failed(&self, failure: Failure) {
-        // Answers of routers and hosts that are not there come this way, too.
-        if matches!(failure.class, Class::Peer(_)) {
-            self.counters.failure(failure.name);
-        } else {
-            self.failure(failure.name);
         }
     }
 }

@@ -57,7 +57,7 @@ fn of_opposite_directions_the_one_dialled_by_the_smaller_id_serves_at_both_ends_
             }
             assert_eq!(fates, [Fate::Drains(2)], "{own} {order:?}");
             assert_eq!(serves(&registry, peer), Some(1));
-            assert_eq!(registry.of_token(2).map(|link| link.token), Some(1), "answers too");
+            assert_eq!(registry.of_token(2).map(|link| link.token), Some(1));
         }
     }
 }
