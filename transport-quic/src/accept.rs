@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use chitchat_tls::PeerRole;
-use chitchat_transport::canonical;
-use quinn::{Connection, Incoming, ServerConfig};
+use chitchat_tls::{IdentityError, PeerRole};
+use chitchat_transport::{Report, canonical};
+use quinn::{Connection, ConnectionError, Incoming, ServerConfig, TransportErrorCode};
 use tokio::time::timeout;
 
 use crate::admission::{Place, Verdict};
 use crate::code::CloseCode;
+use crate::ending::{Cause, cause};
 use crate::identity::{RefusalSlot, chain_of};
 use crate::link::Established;
 use crate::shared::{Ear, Shared};
@@ -54,15 +55,30 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, config: Arc<ServerConfig
     match handshake {
         Ok(Ok(connection)) => introduce(&shared, connection, credentials.leaf_epoch()),
         Ok(Err(error)) => {
-            if let Some(error) = refusal.take() {
-                shared.refused(addr, None, &error);
-                return;
-            }
             tracing::debug!(%addr, %error, "quic: handshake failed");
-            shared.failure("handshake failed");
+            let no_certificate =
+                || lacks_certificate(&error).then_some(IdentityError::NoCertificate);
+            if let Some(error) = refusal.take().or_else(no_certificate) {
+                shared.refused(addr, None, &error);
+            } else if let Cause::Rejected(reason) = cause(&error, false, false) {
+                // The newcomer did not like our certificate.
+                shared.failure("rejected by a peer");
+                shared.tell(Report::RejectedUs { node_id: None, addr, reason });
+            } else {
+                shared.failure("handshake failed");
+            }
         }
         Err(_) => shared.failure("handshake timed out"),
     }
+}
+
+/// The TLS alert for a peer that shows no certificate (RFC 8446, section 6).
+const CERTIFICATE_REQUIRED: u8 = 116;
+
+/// Whether we refused somebody who showed no certificate at all, which no verifier gets to see.
+fn lacks_certificate(error: &ConnectionError) -> bool {
+    let required = TransportErrorCode::crypto(CERTIFICATE_REQUIRED);
+    matches!(error, ConnectionError::TransportError(error) if error.code == required)
 }
 
 /// Lets a newcomer in if its certificate names a node of this cluster. `leaf_epoch` is that of the

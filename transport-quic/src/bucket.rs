@@ -1,12 +1,52 @@
 //! How fast a peer may open messages.
 
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lru::LruCache;
 use tokio::time::Instant;
+
+/// Messages that a peer may send at once, and per second from then on. A node at work needs a
+/// few; a joiner that is served at full speed, some hundreds.
+const BURST: u32 = 2_048;
+const PER_SECOND: u32 = 4_096;
+/// More than a node has connections by default; whoever is forgotten starts with a full bucket.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is not zero");
+
+/// A bucket for each verified identity: neither a second connection nor a new one gives more.
+#[derive(Debug)]
+pub(crate) struct Buckets(Mutex<LruCache<Arc<str>, SharedBucket>>);
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED)))
+    }
+}
+
+impl Buckets {
+    pub(crate) fn of(&self, node_id: &Arc<str>) -> SharedBucket {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let full =
+            || SharedBucket(Arc::new(Mutex::new(Bucket::new(BURST, PER_SECOND, Instant::now()))));
+        buckets.get_or_insert(Arc::clone(node_id), full).clone()
+    }
+}
+
+/// The bucket of one identity, for all its connections.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedBucket(Arc<Mutex<Bucket>>);
+
+impl SharedBucket {
+    /// Takes a token, or says how long to wait for one.
+    pub(crate) fn take(&self, now: Instant) -> Result<(), Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+    }
+}
 
 /// A token bucket: `burst` at once, and `per_second` from then on.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+struct Bucket {
     tokens: f64,
     burst: f64,
     per_second: f64,
@@ -14,7 +54,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(burst: u32, per_second: u32, now: Instant) -> Self {
+    fn new(burst: u32, per_second: u32, now: Instant) -> Self {
         let burst = f64::from(burst);
         Self { tokens: burst, burst, per_second: f64::from(per_second), filled: now }
     }
@@ -25,8 +65,7 @@ impl Bucket {
         self.filled = now;
     }
 
-    /// Takes a token, or says how long to wait for one.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.fill(now);
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
@@ -39,6 +78,17 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_connection_of_a_peer_gives_it_no_new_burst() {
+        let buckets = Buckets::default();
+        let (mallory, bob): (Arc<str>, Arc<str>) = ("mallory".into(), "bob".into());
+        let now = Instant::now();
+        let first = buckets.of(&mallory);
+        while first.take(now).is_ok() {}
+        assert!(buckets.of(&mallory).take(now).is_err());
+        assert!(buckets.of(&bob).take(now).is_ok());
+    }
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {

@@ -23,6 +23,7 @@ use tracing::Instrument as _;
 
 use crate::admission::Admission;
 use crate::backoff::Backoffs;
+use crate::bucket::Buckets;
 use crate::code::CloseCode;
 use crate::config::QuicConfig;
 use crate::dial;
@@ -73,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) counters: TransportCounters,
     pub(crate) reports: Reports,
+    pub(crate) buckets: Buckets,
     pub(crate) phase: watch::Sender<Phase>,
     /// How many sockets are open.
     pub(crate) sockets: watch::Sender<usize>,
@@ -121,6 +123,7 @@ impl Shared {
             tls,
             counters: TransportCounters::default(),
             reports: Reports::default(),
+            buckets: Buckets::default(),
             phase: watch::Sender::new(Phase::Open),
             sockets,
             send_failures: watch::Sender::new(None),

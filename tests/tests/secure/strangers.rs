@@ -22,6 +22,9 @@ pub(crate) async fn a_stranger_without_a_certificate_is_refused<W: Wire>(wire: W
         }
     };
     assert!(words.to_lowercase().contains("certificate"), "{words}");
+    stage.refused("no_certificate").await;
+    let (presented, _) = stage.refusal().await;
+    assert_eq!(presented, None);
     stage.gossips_on().await;
 }
 

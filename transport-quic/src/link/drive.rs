@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::bucket::Bucket;
+use crate::bucket::SharedBucket;
 use crate::config::MESSAGE_LIMIT;
 use crate::link::Link;
 use crate::link::read::{NoMessage, read_message};
@@ -27,10 +27,6 @@ const BULK_IN_FLIGHT: usize = 4 << 20;
 /// Half of the peer's streams stay free for others.
 const BULK_STREAMS: usize = MAX_STREAMS as usize / 2;
 const BULK_PRIORITY: i32 = -1;
-/// Messages that a peer may send at once, and per second from then on. A node at work needs a
-/// few; a joiner that is served at full speed, some hundreds.
-const MESSAGES_BURST: u32 = 2_048;
-const MESSAGES_PER_SECOND: u32 = 4_096;
 
 /// What has been sent, or will never be.
 enum Sent {
@@ -51,7 +47,7 @@ struct Driver {
     held: Option<Bytes>,
     reading: JoinSet<Result<Bytes, NoMessage>>,
     room: Arc<Semaphore>,
-    bucket: Bucket,
+    bucket: SharedBucket,
     /// The peer has sent too many messages for now.
     paused_until: Option<Instant>,
     /// A message of the peer has come.
@@ -60,7 +56,7 @@ struct Driver {
 
 /// Runs until the connection ends. Returns why, and what could not be sent.
 pub(crate) async fn drive(link: Arc<Link>, shared: Arc<Shared>) -> (ConnectionError, Vec<Bytes>) {
-    let bucket = Bucket::new(MESSAGES_BURST, MESSAGES_PER_SECOND, Instant::now());
+    let bucket = shared.buckets.of(&link.identity.node_id);
     let mut driver = Driver {
         link,
         inbox: shared.share_of_inbox(),
