@@ -12,20 +12,10 @@ use super::stage::{CLUSTER, GUARD, Stage, identity, papers, start, syn, until};
 
 pub(crate) async fn a_stranger_without_a_certificate_is_refused<W: Wire>(wire: W) {
     let mut stage = Stage::new(wire).await;
-    let words = match stage.wire.dial(stage.addr(), None).await {
-        Err(words) => words,
-        Ok(session) => {
-            let _ = session.send(syn("mallory", CLUSTER)).await;
-            let heard = timeout(GUARD, session.recv()).await.expect("it is not closed");
-            assert_eq!(heard, None, "a stranger got a message");
-            session.closed().await
-        }
-    };
+    let words = stage.refuses(None, "no_certificate").await;
     assert!(words.to_lowercase().contains("certificate"), "{words}");
-    stage.refused("no_certificate").await;
     let (presented, _) = stage.refusal().await;
     assert_eq!(presented, None);
-    stage.gossips_on().await;
 }
 
 pub(crate) async fn a_certificate_of_an_unknown_ca_is_refused<W: Wire>(wire: W) {
