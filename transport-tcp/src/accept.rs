@@ -88,7 +88,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, ear: Ear) {
         if in_a_row > 1 {
             sleep(pause(in_a_row)).await;
         }
-        if failure.class == Class::Socket && in_a_row >= REOPEN_AFTER {
+        if failure.class != Class::Local && in_a_row >= REOPEN_AFTER {
             listener = reopened(&shared, listener, local).await;
             in_a_row = 0;
         }
@@ -168,5 +168,53 @@ fn note(shared: &Shared, addr: SocketAddr, failed: Failed) {
             news.failure("not a node");
         }
         Failed::Unreachable(_) => news.failure("handshake failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chitchat_transport::{InboxLimits, inbox};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::TcpConfig;
+    use crate::security::Security;
+
+    /// Linux ends a socket that is listened on by a shutdown; other systems refuse that.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_socket_that_fails_again_and_again_is_opened_anew_at_the_same_address() {
+        let listeners = watch::Sender::new(0);
+        let ear = Ear::open("127.0.0.1:0".parse().unwrap(), &listeners).unwrap();
+        let local = ear.local();
+        let (sender, _inbox) = inbox(InboxLimits { entries: 10, bytes: 1_000 });
+        let shared = Shared::new(
+            TcpConfig::default(),
+            Security::None,
+            "n".into(),
+            vec![local],
+            listeners,
+            sender,
+        );
+        let shared = Arc::new(shared);
+        let broken = socket2::SockRef::from(&ear.listener).shutdown(std::net::Shutdown::Read);
+        broken.unwrap();
+        shared.hub.spawn(listen(Arc::clone(&shared), ear));
+        let begin = Instant::now();
+        while shared.stats().reopened == 0 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", shared.stats());
+            sleep(Duration::from_millis(10)).await;
+        }
+        TcpStream::connect(local).await.unwrap();
+        // It waited between the failures, and did not spin.
+        let failures: u64 = shared.stats().failures.values().sum();
+        assert!((5..10).contains(&failures), "{:?}", shared.stats().failures);
+        shared.end();
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        let pauses: Vec<u128> = (2..10).map(|row| pause(row).as_millis()).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1_000, 1_000, 1_000, 1_000]);
     }
 }

@@ -241,3 +241,6 @@ impl TransportReceiver for TcpReceiver {
         self.inbox.try_recv()
     }
 }
+
+#[cfg(test)]
+mod tests;
