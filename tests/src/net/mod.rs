@@ -3,7 +3,9 @@
 mod quic;
 mod relay;
 mod rogue;
+mod tcp;
 
 pub use quic::{Quic, QuicSession};
 pub use relay::{LinkProfile, RelayCounts, UdpRelay};
 pub use rogue::{Papers, RogueListener, Session, VerifiesNobody, Wire};
+pub use tcp::{TcpSession, TlsTcp};
