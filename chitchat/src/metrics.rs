@@ -151,6 +151,7 @@ impl Meter {
             (DELTAS, "outcome", "behind_floor", protocol.deltas_behind_floor),
             (REFUSED, "reason", "malformed", protocol.refused_malformed),
             (REFUSED, "reason", "version", protocol.refused_version),
+            (REFUSED, "reason", "no common version", protocol.no_common_version),
             (REFUSED, "reason", "cluster", protocol.refused_cluster),
             (REFUSED, "reason", "unsolicited", protocol.refused_unsolicited),
             (REFUSED, "reason", "identity", protocol.refused_identity),

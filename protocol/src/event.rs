@@ -137,8 +137,13 @@ pub enum Notice {
         /// Why.
         reason: Refusal,
     },
-    /// A peer speaks no wire version that we speak.
+    /// A peer has no wire version in common with us, so that we cannot talk to it. Told once for
+    /// each peer.
     UnsupportedVersion {
+        /// The peer, if it is known who it is.
+        peer: Option<NodeId>,
+        /// Where it is, if that is known.
+        addr: Option<SocketAddr>,
         /// The oldest version it reads.
         min: u8,
         /// The newest version it reads.

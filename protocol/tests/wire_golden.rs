@@ -20,7 +20,7 @@ use chitchat_protocol::message::{
     Body, Header, Message, Refusal, SelfReport, SenderEntry, TrainPart,
 };
 use chitchat_protocol::wire::{
-    DecodeLimits, EncodeOptions, Frame, Kind, cluster_id_hash, encode_unsupported,
+    DecodeLimits, EncodeOptions, Frame, Kind, VersionRange, cluster_id_hash, encode_unsupported,
 };
 use chitchat_protocol::{
     DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta, PruneCursor, PruneSection,
@@ -151,6 +151,7 @@ fn header() -> Header<'static> {
         cluster_id_hash: cluster_id_hash("golden"),
         nonce: 0x1122_3344_5566_7788,
         echo: 0,
+        versions: VersionRange::BUILD,
         gossip_interval: Duration::from_millis(500),
         sender: SenderEntry {
             node_id: "node-1".into(),
@@ -326,7 +327,7 @@ fn the_golden_unsupported_answer_is_read_and_written_as_ever() {
     assert_eq!(encoded, bytes);
     let frame = Frame::parse(&bytes, &DecodeLimits::default()).unwrap();
     assert_eq!(frame.kind(), Kind::Unsupported);
-    assert_eq!(frame.peer_range(), 1..=1);
+    assert_eq!(frame.peer_range(), VersionRange::BUILD);
     assert_eq!(frame.echo(), 0x1122_3344_5566_7788);
 }
 

@@ -7,12 +7,13 @@
 //! in an unknown version.
 //!
 //! ```
-//! use chitchat_protocol::wire::{DecodeLimits, Envelope, Frame, Kind, encode_unsupported};
+//! use chitchat_protocol::wire::{DecodeLimits, Envelope, Frame, Kind, VersionRange};
+//! use chitchat_protocol::wire::encode_unsupported;
 //!
 //! let answer = encode_unsupported(chitchat_protocol::wire::cluster_id_hash("prod"), 7);
 //! let frame = Frame::parse(&answer, &DecodeLimits::default())?;
 //! assert_eq!(frame.kind(), Kind::Unsupported);
-//! assert_eq!(frame.peer_range(), 1..=1);
+//! assert_eq!(frame.peer_range(), VersionRange::BUILD);
 //! assert_eq!(Envelope::parse(&answer)?.echo, 7);
 //! # Ok::<(), chitchat_protocol::DecodeError>(())
 //! ```
@@ -117,6 +118,7 @@ mod options;
 mod owned;
 pub(crate) mod size;
 mod v1;
+mod version;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -126,10 +128,13 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
+pub(crate) use envelope::unsupported;
 pub use envelope::{Envelope, Kind, encode_unsupported};
 pub use frame::Frame;
 pub use options::{DecodeLimits, EncodeOptions};
 pub(crate) use size::single_entry_overhead;
+pub(crate) use version::Version;
+pub use version::VersionRange;
 
 /// Oldest wire version that this build reads.
 pub const WIRE_VERSION_MIN: u8 = 1;

@@ -46,7 +46,7 @@ proptest! {
         prop_assert_eq!(frame.echo(), message.header.echo);
         prop_assert_eq!(frame.kind(), Kind::of(&message.body));
         prop_assert_eq!(frame.version(), 1);
-        prop_assert_eq!(frame.peer_range(), 1..=1);
+        prop_assert_eq!(frame.peer_range(), message.header.versions);
     }
 
     #[test]

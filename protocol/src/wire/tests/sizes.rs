@@ -118,6 +118,7 @@ fn longest() -> (Header<'static>, NodeDelta<'static>) {
         cluster_id_hash: u64::MAX,
         nonce: u64::MAX,
         echo: u64::MAX,
+        versions: VersionRange::BUILD,
         gossip_interval: Duration::from_secs(3_600),
         sender: SenderEntry {
             node_id: node_id.clone().into(),

@@ -13,6 +13,7 @@ use crate::digest::{Digest, DigestEntry};
 use crate::id::Incarnation;
 use crate::message::{Body, Header, Message, Refusal, SelfReport, SenderEntry, TrainPart};
 use crate::state::{MAX_VERSION, PruneCursor};
+use crate::wire::VersionRange;
 
 /// Mostly as in practice, sometimes at the bounds.
 pub(super) fn version() -> impl Strategy<Value = u64> {
@@ -103,7 +104,7 @@ prop_compose! {
         about_you in option::of(report()),
     ) -> Header<'static> {
         Header {
-            cluster_id_hash, nonce, echo, gossip_interval, sender, observer, observed, about_you,
+            cluster_id_hash, nonce, echo, versions: VersionRange::BUILD, gossip_interval, sender, observer, observed, about_you,
         }
     }
 }
