@@ -159,11 +159,11 @@ pub(crate) fn write_notice(notice: &Notice, suppressed: u64) {
         Notice::RefusedByPeer { peer, reason } => {
             tracing::warn!(%peer, ?reason, suppressed, "a peer does not accept this node");
         }
-        Notice::UnsupportedVersion { peer, addr, min, max } => tracing::warn!(
-            ?peer,
-            ?addr,
-            min,
-            max,
+        Notice::UnsupportedVersion { peer, addr, theirs, ours } => tracing::warn!(
+            peer = peer.as_deref(),
+            addr = addr.map(tracing::field::display),
+            %theirs,
+            %ours,
             suppressed,
             "a peer has no wire version in common with this node; upgrade the older one"
         ),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::id::{ChitchatId, Incarnation, NodeId};
 use crate::message::Refusal;
 use crate::state::{ClusterStateSnapshot, Difference, NodeState, NodeStatus};
+use crate::wire::VersionRange;
 
 /// A change of the published state.
 ///
@@ -144,10 +145,10 @@ pub enum Notice {
         peer: Option<NodeId>,
         /// Where it is, if that is known.
         addr: Option<SocketAddr>,
-        /// The oldest version it reads.
-        min: u8,
-        /// The newest version it reads.
-        max: u8,
+        /// The wire versions that it reads.
+        theirs: VersionRange,
+        /// The wire versions that we read.
+        ours: VersionRange,
     },
     /// A verified peer opened an exchange under another name than its certificate's.
     IdentityMismatch {

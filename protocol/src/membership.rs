@@ -9,7 +9,8 @@ use crate::failure::Vitals;
 use crate::id::{Incarnation, NodeId};
 use crate::node::Path;
 use crate::state::{
-    KEY_ADDRS, KEY_INITIAL, KEY_PROTOCOL, KEY_STATUS, NodeStatus, Replica, STATUS_LEFT, decode_addrs,
+    KEY_ADDRS, KEY_INITIAL, KEY_PROTOCOL, KEY_STATUS, NodeStatus, Replica, STATUS_LEFT,
+    decode_addrs,
 };
 use crate::time::Timestamp;
 use crate::wire::VersionRange;

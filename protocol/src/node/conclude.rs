@@ -176,11 +176,11 @@ impl Node {
         header: &Header<'_>,
         token: Option<u64>,
     ) {
+        self.learn_versions(origin, header);
         let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
         if member.incarnation == header.sender.incarnation {
             member.set_path(origin.path, self.now);
             member.token = token.unwrap_or(member.token);
-            member.versions = Some(header.versions);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::event::Notice;
 use crate::id::NodeId;
 use crate::membership::Member;
+use crate::message::Header;
 use crate::node::{Node, Origin};
 use crate::wire::{self, Envelope, Frame, Version, VersionRange};
 
@@ -44,9 +45,30 @@ impl Incompatible {
         }
         true
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.told.len().max(self.order.len())
+    }
+
+    /// Whoever is there now has a version in common with us. Another one may come.
+    fn forget(&mut self, addr: &SocketAddr) {
+        if self.told.remove(addr) {
+            self.order.retain(|told| told != addr);
+        }
+    }
 }
 
 impl Node {
+    /// What a peer that has proven that it is there reads (rule W1).
+    pub(super) fn learn_versions(&mut self, origin: &Origin, header: &Header<'_>) {
+        self.incompatible.forget(&origin.path.remote);
+        let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
+        if member.incarnation == header.sender.incarnation {
+            member.versions = Some(header.versions);
+        }
+    }
+
     /// The version to write to a node: the newest that it reads too, and the oldest if it is not
     /// known what it reads (rule W1).
     pub(super) fn version_for(&self, node_id: Option<&str>) -> Version {
@@ -163,7 +185,7 @@ impl Node {
         addr: Option<SocketAddr>,
         theirs: VersionRange,
     ) {
-        let (min, max) = (theirs.oldest(), theirs.newest());
-        self.notify(Notice::UnsupportedVersion { peer, addr, min, max });
+        let ours = self.config.wire_versions;
+        self.notify(Notice::UnsupportedVersion { peer, addr, theirs, ours });
     }
 }

@@ -47,8 +47,8 @@ pub struct DecodeLimits {
     /// A sender plans its messages by their plain length, so that nothing is lost where this is as
     /// low as the transport's longest message.
     pub max_decompressed_len: usize,
-    /// Wire versions to read. Default: all that this build can.
-    pub versions: VersionRange,
+    /// Wire versions to read: all that this build can, except in tests of negotiation.
+    pub(crate) versions: VersionRange,
 }
 
 impl DecodeLimits {

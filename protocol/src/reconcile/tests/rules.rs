@@ -10,7 +10,7 @@ use crate::message::{Body, Header, Message, SenderEntry, TrainPart};
 use crate::reconcile::plan::{PeerView, Planned, plan};
 use crate::state::{Breakage, DropReason, OwnState, Replica, Versions};
 use crate::time::Timestamp;
-use crate::wire::{EncodeOptions, size};
+use crate::wire::{EncodeOptions, VersionRange, size};
 
 use super::check::check_part;
 use super::model::World;
