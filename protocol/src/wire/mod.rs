@@ -4,7 +4,7 @@
 //! version in the envelope describes. [`Message::encode`](crate::message::Message::encode) and
 //! [`Message::decode`](crate::message::Message::decode) are all that most users need;
 //! [`Frame`] decodes without copying strings, and [`Envelope`] reads what can be read of a message
-//! in an unknown version.
+//! in an unknown version. `docs/wire-format.md` in the repository has all of it for other languages.
 //!
 //! ```
 //! use chitchat_protocol::wire::{DecodeLimits, Envelope, Frame, Kind, VersionRange};
@@ -41,9 +41,11 @@
 //!
 //! # Versions
 //!
-//! A node writes the first message to a peer in its oldest version, and says in the envelope what
-//! it reads. A message in any other version is answered with [`Kind::Unsupported`], which is an
-//! envelope without a body that carries the range of its sender and can be read in all versions.
+//! A node says in every envelope which versions it reads. It is written to in the newest version
+//! that both have, and in the oldest by somebody who knows nothing of it (ALGORITHM.md, rules W1 to
+//! W4). A message in a version that its receiver does not read is answered with
+//! [`Kind::Unsupported`], which is an envelope without a body that carries the range of its sender
+//! and can be read in all versions.
 //! [`Frame::parse`] takes it in any version and returns
 //! [`DecodeError::UnsupportedVersion`](crate::DecodeError::UnsupportedVersion) for nothing but
 //! other kinds: who answers that error only, never answers `Unsupported` with `Unsupported`.
