@@ -136,10 +136,8 @@ impl Node {
             self.counters.refused_malformed += 1;
             return;
         }
-        // What it read before, it may not read since a restart with another build.
-        if let Some(member) = asked.as_deref().and_then(|asked| self.members.get_mut(asked)) {
-            member.versions = Some(theirs);
-        }
+        // Nothing is learnt for later: it does not say which incarnation it comes from, and the answer
+        // to this question will.
         self.counters.renegotiated += 1;
         let written = Written { version, again: true };
         let (start, end) = (pending.start, pending.end);

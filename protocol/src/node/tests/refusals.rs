@@ -82,6 +82,13 @@ fn a_node_that_has_a_version_in_common_with_both_passes_on_what_they_write() {
         assert_eq!(net.node(host).counters().no_common_version, 1);
     }
     assert!(net.told(1).is_empty());
+    // Nor do they look for each other's traces when one is dead, as is done for others now and then.
+    net.sent.clear();
+    net.stop(3);
+    net.run_for(Duration::from_secs(300));
+    assert_eq!(net.node(2).snapshot().dead_nodes().count(), 1);
+    assert_eq!(net.sent.iter().filter(|sent| sent.is_between(2, 3)).count(), 0);
+    assert!(net.sent.iter().any(|sent| sent.is_between(1, 3)));
 }
 
 #[test]
