@@ -1,4 +1,4 @@
-//! Real processes over QUIC in networks of their own, which lose addresses, change them, and have
+//! Real processes over QUIC, and over TCP with TLS, in networks of their own, which lose addresses, change them, and have
 //! dead ones. Rows S12, S20, S24. Skipped where network namespaces are not permitted.
 
 mod netns;
@@ -9,9 +9,34 @@ use std::time::Duration;
 use chitchat_tests::net::{LinkProfile, UdpRelay};
 use netns::{Network, Process, Starter, until};
 
+macro_rules! over_each_transport {
+    ($($test:ident)+) => {
+        mod over_quic {
+            $(#[test] fn $test() { super::$test("quic"); })+
+        }
+        mod over_tcp {
+            $(#[test] fn $test() { super::$test("tcp-tls"); })+
+        }
+    };
+}
+
+over_each_transport! {
+    nodes_of_one_family_each_go_on_through_one_of_both_when_it_loses_ipv4
+    nodes_of_one_family_each_go_on_through_one_of_both_when_it_loses_ipv6
+    nodes_that_listen_in_a_family_that_their_host_lacks_go_on_all_the_same
+    a_process_that_moves_is_found_by_those_it_dials
+    a_process_that_moves_is_found_by_those_who_dial_it
+    a_process_that_was_taken_for_dead_while_it_moved_is_itself_again
+    a_newcomer_at_a_former_address_is_not_taken_for_the_process_that_moved
+    a_peer_whose_ipv6_address_is_dead_is_reached_over_ipv4
+    a_peer_whose_ipv4_address_is_dead_is_reached_over_ipv6
+}
+
 const BOTH: [&str; 4] = ["--listen", "0.0.0.0:7280", "--listen", "[::]:7280"];
 const V4: [&str; 2] = ["--listen", "0.0.0.0:7280"];
 const V6: [&str; 2] = ["--listen", "[::]:7280"];
+/// Nodes are taken for dead after some six intervals.
+const SLOW: [&str; 2] = ["--interval", "1000"];
 const FREE_PORT: [&str; 2] = ["--listen", "0.0.0.0:0"];
 
 /// That all see each other, and what each writes reaches all.
@@ -70,9 +95,15 @@ fn expect_no_word_of_unusable_families(nodes: &[&Process]) {
 
 /// A has both families and loses the one of `lost`; B has only that one, C only the other. What B
 /// and C listen on is given.
-fn a_family_comes_and_goes(lost: &str, addr_c: &str, listen_b: &[&str], listen_c: &[&str]) {
+fn a_family_comes_and_goes(
+    transport: &'static str,
+    lost: &str,
+    addr_c: &str,
+    listen_b: &[&str],
+    listen_c: &[&str],
+) {
     let Some(mut network) = Network::new() else { return };
-    let starter = Starter::new();
+    let starter = Starter::new(transport);
     let host_a = network.host("a", &["10.77.0.1", "fd77::1"]);
     let host_b = network.host("b", &[if lost == "10.77.0.1" { "10.77.0.2" } else { "fd77::2" }]);
     let host_c = network.host("c", &[addr_c]);
@@ -105,19 +136,16 @@ fn a_family_comes_and_goes(lost: &str, addr_c: &str, listen_b: &[&str], listen_c
     expect_no_word_of_unusable_families(&all);
 }
 
-#[test]
-fn nodes_of_one_family_each_go_on_through_one_of_both_when_it_loses_ipv4() {
-    a_family_comes_and_goes("10.77.0.1", "fd77::3", &V4, &V6);
+fn nodes_of_one_family_each_go_on_through_one_of_both_when_it_loses_ipv4(transport: &'static str) {
+    a_family_comes_and_goes(transport, "10.77.0.1", "fd77::3", &V4, &V6);
 }
 
-#[test]
-fn nodes_of_one_family_each_go_on_through_one_of_both_when_it_loses_ipv6() {
-    a_family_comes_and_goes("fd77::1", "10.77.0.3", &V6, &V4);
+fn nodes_of_one_family_each_go_on_through_one_of_both_when_it_loses_ipv6(transport: &'static str) {
+    a_family_comes_and_goes(transport, "fd77::1", "10.77.0.3", &V6, &V4);
 }
 
-#[test]
-fn nodes_that_listen_in_a_family_that_their_host_lacks_go_on_all_the_same() {
-    a_family_comes_and_goes("10.77.0.1", "fd77::3", &BOTH, &BOTH);
+fn nodes_that_listen_in_a_family_that_their_host_lacks_go_on_all_the_same(transport: &'static str) {
+    a_family_comes_and_goes(transport, "10.77.0.1", "fd77::3", &BOTH, &BOTH);
 }
 
 /// How a node moves.
@@ -132,16 +160,18 @@ enum Move {
 
 /// A node moves to another address of its network. Whether the others dial it or it dials them is
 /// a matter of its name and of the seeds.
-fn a_node_moves(mover: &str, mover_is_seed: bool, how: Move) {
+fn a_node_moves(transport: &'static str, mover: &str, mover_is_seed: bool, how: Move) {
     let Some(mut network) = Network::new() else { return };
-    let starter = Starter::new();
+    let starter = Starter::new(transport);
     let host = network.host("mover", &["10.77.0.9"]);
     let hosts = [network.host("x", &["10.77.0.1"]), network.host("y", &["10.77.0.2"])];
     let seed = if mover_is_seed { "10.77.0.9:7280" } else { "10.77.0.1:7280" };
     // Only the port of the seed has to be known.
     let listen = |is_seed: bool| if is_seed { V4 } else { FREE_PORT };
     let seeds = ["--seed", seed];
-    let args = |is_seed: bool| [listen(is_seed), seeds].concat();
+    // A TCP connection does not move with its end. It takes three seconds to find out.
+    let slow = if transport == "tcp-tls" && how == Move::AtOnce { &SLOW[..] } else { &[] };
+    let args = |is_seed: bool| [&listen(is_seed)[..], &seeds, slow].concat();
     let moving = starter.start(Some(&host), mover, &args(mover_is_seed));
     let x = starter.start(Some(&hosts[0]), "m", &args(!mover_is_seed));
     let y = starter.start(Some(&hosts[1]), "n", &args(false));
@@ -181,32 +211,28 @@ fn a_node_moves(mover: &str, mover_is_seed: bool, how: Move) {
     expect_no_useless_addrs(&everybody);
 }
 
-#[test]
-fn a_process_that_moves_is_found_by_those_it_dials() {
-    a_node_moves("a", false, Move::AtOnce);
+fn a_process_that_moves_is_found_by_those_it_dials(transport: &'static str) {
+    a_node_moves(transport, "a", false, Move::AtOnce);
 }
 
-#[test]
-fn a_process_that_moves_is_found_by_those_who_dial_it() {
-    a_node_moves("z", true, Move::AtOnce);
+fn a_process_that_moves_is_found_by_those_who_dial_it(transport: &'static str) {
+    a_node_moves(transport, "z", true, Move::AtOnce);
 }
 
-#[test]
-fn a_process_that_was_taken_for_dead_while_it_moved_is_itself_again() {
-    a_node_moves("a", true, Move::WithGap);
-    a_node_moves("z", false, Move::WithGap);
+fn a_process_that_was_taken_for_dead_while_it_moved_is_itself_again(transport: &'static str) {
+    a_node_moves(transport, "a", true, Move::WithGap);
+    a_node_moves(transport, "z", false, Move::WithGap);
 }
 
-#[test]
-fn a_newcomer_at_a_former_address_is_not_taken_for_the_process_that_moved() {
-    a_node_moves("a", false, Move::WithSuccessor);
-    a_node_moves("z", false, Move::WithSuccessor);
+fn a_newcomer_at_a_former_address_is_not_taken_for_the_process_that_moved(transport: &'static str) {
+    a_node_moves(transport, "a", false, Move::WithSuccessor);
+    a_node_moves(transport, "z", false, Move::WithSuccessor);
 }
 
 /// P advertises two addresses; nobody has one of them, which is 10.77.9.9 or fd77::9.
-fn one_address_is_dead(advertised: [&str; 2]) {
+fn one_address_is_dead(transport: &'static str, advertised: [&str; 2]) {
     let Some(mut network) = Network::new() else { return };
-    let starter = Starter::new();
+    let starter = Starter::new(transport);
     let host_m = network.host("m", &["10.77.0.1", "fd77::1"]);
     let host_p = network.host("p", &["10.77.0.2", "fd77::2"]);
     let hosts = ["10", "11", "12"]
@@ -239,14 +265,12 @@ fn one_address_is_dead(advertised: [&str; 2]) {
     expect_no_word_of_unusable_families(&all);
 }
 
-#[test]
-fn a_peer_whose_ipv6_address_is_dead_is_reached_over_ipv4() {
-    one_address_is_dead(["[fd77::9]:7280", "10.77.0.2:7280"]);
+fn a_peer_whose_ipv6_address_is_dead_is_reached_over_ipv4(transport: &'static str) {
+    one_address_is_dead(transport, ["[fd77::9]:7280", "10.77.0.2:7280"]);
 }
 
-#[test]
-fn a_peer_whose_ipv4_address_is_dead_is_reached_over_ipv6() {
-    one_address_is_dead(["10.77.9.9:7280", "[fd77::2]:7280"]);
+fn a_peer_whose_ipv4_address_is_dead_is_reached_over_ipv6(transport: &'static str) {
+    one_address_is_dead(transport, ["10.77.9.9:7280", "[fd77::2]:7280"]);
 }
 
 /// Lets the nodes find each other, and then looks whether any of them takes another one for dead
@@ -266,7 +290,7 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 #[test]
 fn five_processes_on_bad_links_of_the_kernel_take_nobody_for_dead() {
     let Some(mut network) = Network::new() else { return };
-    let starter = Starter::new();
+    let starter = Starter::new("quic");
     let hosts =
         [1, 2, 3, 4, 5].map(|at| network.host(&at.to_string(), &[&format!("10.77.0.{at}")]));
     if !hosts.iter().all(|host| host.impair("loss 20% delay 50ms")) {
@@ -281,7 +305,7 @@ fn five_processes_on_bad_links_of_the_kernel_take_nobody_for_dead() {
 fn five_processes_behind_bad_relays_take_nobody_for_dead() {
     // The same without the kernel's help: each node is reached through a relay only.
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let starter = Starter::new();
+    let starter = Starter::new("quic");
     let bad = LinkProfile { delay: Duration::from_millis(50), loss: 0.2, ..LinkProfile::default() };
     let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let relays = [0, 1, 2, 3, 4]
@@ -304,7 +328,7 @@ fn a_network_is_taken_down_with_a_test_that_panics() {
     assert!(Network::namespaces().contains(&prefix));
     let test = std::thread::spawn(move || {
         let host = network.host("a", &["10.77.0.1"]);
-        let _node = Starter::new().start(Some(&host), "a", &V4);
+        let _node = Starter::new("quic").start(Some(&host), "a", &V4);
         // Panics without a word, which would only confuse those who read the output.
         std::panic::resume_unwind(Box::new(()));
     });

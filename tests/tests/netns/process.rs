@@ -19,6 +19,7 @@ type Lines = Arc<Mutex<Vec<String>>>;
 
 /// Starts the nodes of one cluster, each with PEM files of its own.
 pub(crate) struct Starter {
+    transport: &'static str,
     ca: ClusterCa,
     folder: TempDir,
 }
@@ -48,9 +49,10 @@ fn gather(stream: impl Read + Send + 'static) -> Lines {
 }
 
 impl Starter {
-    pub(crate) fn new() -> Self {
+    /// All nodes use the same transport.
+    pub(crate) fn new(transport: &'static str) -> Self {
         let ca = ClusterCa::generate("namespaces").expect("a CA can be made");
-        Self { ca, folder: TempDir::new().expect("a temporary folder can be made") }
+        Self { transport, ca, folder: TempDir::new().expect("a temporary folder can be made") }
     }
 
     fn pem_files(&self, node_id: &str) -> PathBuf {
@@ -62,7 +64,7 @@ impl Starter {
 
     /// Starts a node; in the network of this process if no host is given.
     pub(crate) fn start(&self, host: Option<&Host>, node_id: &str, args: &[&str]) -> Process {
-        let node = env!("CARGO_BIN_EXE_chitchat-test-quic-node");
+        let node = env!("CARGO_BIN_EXE_chitchat-test-secure-node");
         let mut command = match host {
             // Becomes the node, so that killing it kills the node.
             Some(host) => {
@@ -73,7 +75,7 @@ impl Starter {
             None => Command::new(node),
         };
         let mut child = command
-            .args([node_id, "--pem"])
+            .args([node_id, "--transport", self.transport, "--pem"])
             .arg(self.pem_files(node_id))
             .args(args)
             .stdin(Stdio::piped())

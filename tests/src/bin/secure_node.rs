@@ -1,6 +1,6 @@
-//! A node over QUIC in a process of its own, for the tests that take networks apart.
+//! A node with a certificate, in a process of its own, for the tests that take networks apart.
 //!
-//! `chitchat-test-quic-node NODE_ID --pem FOLDER --listen ADDR… [--advertise ADDR…] [--seed ADDR…]
+//! `chitchat-test-secure-node NODE_ID --transport quic|tcp-tls --pem FOLDER --listen ADDR… [--advertise ADDR…] [--seed ADDR…]
 //! [--interval MILLISECONDS] [--log LEVEL]`, where the folder has `ca.pem`, `cert.pem` and
 //! `key.pem`. Prints
 //!
@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chitchat::quic::QuicTransport;
+use chitchat::tcp::TlsTcpTransport;
 use chitchat::tls::TlsConfig;
 use chitchat::{ChitchatConfig, ChitchatHandle, Event, NodeState};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -29,6 +30,7 @@ type Failure = Box<dyn std::error::Error>;
 
 struct Options {
     node_id: String,
+    transport: String,
     pem: PathBuf,
     listen: Vec<String>,
     advertise: Vec<String>,
@@ -42,6 +44,7 @@ impl Options {
         let node_id = args.next().ok_or("the first argument is the node id")?;
         let mut options = Self {
             node_id,
+            transport: "quic".to_owned(),
             pem: PathBuf::new(),
             listen: Vec::new(),
             advertise: Vec::new(),
@@ -52,6 +55,7 @@ impl Options {
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
             match &*flag {
+                "--transport" => options.transport = value,
                 "--pem" => options.pem = value.into(),
                 "--listen" => options.listen.push(value),
                 "--advertise" => options.advertise.push(value),
@@ -135,7 +139,11 @@ async fn main() -> Result<(), Failure> {
         .seeds(options.seeds)
         .gossip_interval(options.interval)
         .build()?;
-    let node = chitchat::spawn(config, QuicTransport::new(identity)).await?;
+    let node = match &*options.transport {
+        "quic" => chitchat::spawn(config, QuicTransport::new(identity)).await?,
+        "tcp-tls" => chitchat::spawn(config, TlsTcpTransport::new(identity)).await?,
+        other => return Err(format!("{other:?} is no transport").into()),
+    };
     node.local_addrs().iter().try_for_each(|addr| print(&format!("addr {addr}")))?;
     print_id(&node)?;
 
