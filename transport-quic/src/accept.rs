@@ -1,17 +1,17 @@
 //! Taking in newcomers.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chitchat_tls::{IdentityError, PeerRole};
 use chitchat_transport::{Report, canonical};
+use chitchat_transport_links::{CloseCode, Place, Proof, RefusalSlot, Verdict};
 use quinn::{Connection, ConnectionError, Incoming, ServerConfig, TransportErrorCode};
 use tokio::time::timeout;
 
-use crate::admission::{Place, Verdict};
-use crate::code::CloseCode;
+use crate::code::varint;
 use crate::ending::{Cause, cause};
-use crate::identity::{RefusalSlot, chain_of};
+use crate::identity::chain_of;
 use crate::link::Established;
 use crate::shared::{Ear, Shared};
 
@@ -34,7 +34,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, ear: Ear, config: Arc<ServerConf
             }
             Verdict::Ignore => {
                 incoming.ignore();
-                shared.failure("too many handshakes");
+                shared.news.failure("too many handshakes");
             }
         }
     }
@@ -59,16 +59,16 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, config: Arc<ServerConfig
             let no_certificate =
                 || lacks_certificate(&error).then_some(IdentityError::NoCertificate);
             if let Some(error) = refusal.take().or_else(no_certificate) {
-                shared.refused(addr, None, &error);
+                shared.news.refused(addr, None, &error);
             } else if let Cause::Rejected(reason) = cause(&error, false, false) {
                 // The newcomer did not like our certificate.
-                shared.failure("rejected by a peer");
-                shared.tell(Report::RejectedUs { node_id: None, addr, reason });
+                shared.news.failure("rejected by a peer");
+                shared.news.tell(Report::RejectedUs { node_id: None, addr, reason });
             } else {
-                shared.failure("handshake failed");
+                shared.news.failure("handshake failed");
             }
         }
-        Err(_) => shared.failure("handshake timed out"),
+        Err(_) => shared.news.failure("handshake timed out"),
     }
 }
 
@@ -87,18 +87,11 @@ fn introduce(shared: &Arc<Shared>, connection: Connection, leaf_epoch: u64) {
     let chain = chain_of(&connection);
     // The credentials may have been replaced since the handshake began.
     let credentials = shared.credentials();
-    let role = PeerRole::Dialler;
-    match credentials.authorize(&chain, role, SystemTime::now(), None) {
-        Ok(identity) => {
-            let epoch = credentials.epoch();
-            let dialled = None;
-            let established =
-                Established { connection, identity, role, chain, epoch, leaf_epoch, dialled };
-            shared.admit(established, None);
-        }
+    match Proof::of(&credentials, chain, PeerRole::Dialler, None, leaf_epoch) {
+        Ok(proof) => shared.admit(Established { connection, proof, dialled: None }, None),
         Err(error) => {
-            connection.close(CloseCode::of(&error).varint(), error.to_string().as_bytes());
-            shared.refused(canonical(connection.remote_address()), None, &error);
+            connection.close(varint(CloseCode::of(&error)), error.to_string().as_bytes());
+            shared.news.refused(canonical(connection.remote_address()), None, &error);
         }
     }
 }

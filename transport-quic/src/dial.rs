@@ -1,28 +1,23 @@
-//! Reaching a peer: its addresses are tried one after the other, each without waiting for the one
-//! before it to fail (Happy Eyeballs, RFC 8305).
+//! Reaching a peer.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chitchat_tls::{IdentityError, PeerRole};
 use chitchat_transport::{AddressFamily, UnreachableReason};
+use chitchat_transport_links::{CloseCode, NextDial, Peer, Proof, RefusalSlot, race};
 use quinn::{ConnectionError, Endpoint};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::code::CloseCode;
+use crate::code::varint;
 use crate::ending::{Cause, cause};
-use crate::identity::{RefusalSlot, chain_of};
+use crate::identity::chain_of;
 use crate::link::Established;
 use crate::shared::Shared;
-use crate::waiting::Peer;
 
 /// For one address: a handshake takes two round trips, and a lost datagram a few more.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the next address waits for the one before it (RFC 8305, section 8, recommends this).
-const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// Why an address did not lead to the peer.
 #[derive(Debug)]
@@ -39,25 +34,16 @@ enum Failed {
 /// failed. Messages for a peer that is not reached are dropped: gossip brings newer ones.
 pub(crate) async fn reach(shared: Arc<Shared>, peer: Peer) {
     loop {
-        let now = Instant::now();
-        let (ready, resumes) = {
-            let mut connections = shared.connections();
-            let Some(addrs) = connections.waiting.addrs(&peer) else { return };
-            let not_before =
-                |addr: &SocketAddr| connections.backoffs.not_before(*addr, peer.node_id(), now);
-            let resumes = addrs.iter().filter_map(not_before).min();
-            let ready: Vec<_> =
-                addrs.iter().copied().filter(|addr| not_before(addr).is_none()).collect();
-            (ready, resumes)
-        };
-        match resumes {
-            Some(at) if ready.is_empty() => sleep_until(at).await,
-            _ => {
-                if let Some(established) = race(&shared, ready, peer.node_id()).await {
+        let next = shared.connections().next_dial(&peer, Instant::now());
+        match next {
+            None => return,
+            Some(NextDial::At(at)) => sleep_until(at).await,
+            Some(NextDial::Now(addrs)) => {
+                if let Some(established) = race_to(&shared, addrs, peer.node_id()).await {
                     shared.admit(established, Some(&peer));
                 } else {
-                    let dropped = shared.connections().waiting.remove(&peer).len();
-                    shared.counters.dropped_sending.add(dropped as u64);
+                    let dropped = shared.connections().give_up(&peer);
+                    shared.news.counters.dropped_sending.add(dropped as u64);
                 }
                 return;
             }
@@ -65,64 +51,33 @@ pub(crate) async fn reach(shared: Arc<Shared>, peer: Peer) {
     }
 }
 
-/// Alternates between the families, IPv6 first (RFC 8305, section 4).
-fn interleaved(addrs: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
-    let is_v6 = |addr: &SocketAddr| AddressFamily::of(*addr) == AddressFamily::V6;
-    let (v6, v4): (VecDeque<_>, VecDeque<_>) = addrs.into_iter().partition(is_v6);
-    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
-    let mut order = VecDeque::new();
-    loop {
-        let before = order.len();
-        order.extend(v6.next());
-        order.extend(v4.next());
-        if order.len() == before {
-            return order;
-        }
-    }
-}
-
-pub(crate) async fn race(
+/// Whether whoever is reached will have us, it has yet to say. Attempts that lose close without a
+/// reason.
+pub(crate) async fn race_to(
     shared: &Arc<Shared>,
     addrs: Vec<SocketAddr>,
     expected: Option<&Arc<str>>,
 ) -> Option<Established> {
-    let mut left = interleaved(addrs);
-    // Those that lose are dropped with this, and close without a reason.
-    let mut attempts = JoinSet::new();
-    loop {
-        if let Some(addr) = left.pop_front() {
-            let (shared, expected) = (Arc::clone(shared), expected.cloned());
-            attempts.spawn(async move { (addr, attempt(&shared, addr, expected).await) });
-        }
-        let ended = tokio::select! {
-            ended = attempts.join_next() => ended?,
-            () = sleep(NEXT_AFTER), if !left.is_empty() => continue,
-        };
-        let Ok((addr, outcome)) = ended else { continue };
-        match outcome {
-            // Whether the other side will have us, it has yet to say.
-            Ok(established) => return Some(established),
-            Err(failed) => note(shared, addr, expected, failed),
-        }
-        if left.is_empty() && attempts.is_empty() {
-            return None;
-        }
-    }
+    let try_one = |addr| {
+        let (shared, expected) = (Arc::clone(shared), expected.cloned());
+        async move { attempt(&shared, addr, expected).await }
+    };
+    race(addrs, try_one, |addr, failed| note(shared, addr, expected, failed)).await
 }
 
 fn note(shared: &Shared, addr: SocketAddr, expected: Option<&Arc<str>>, failed: Failed) {
     match failed {
         Failed::Unreachable(reason) => {
-            shared.failure("unreachable");
+            shared.news.failure("unreachable");
             shared.connections().backoffs.failed(addr, None, false, Instant::now());
-            shared.unreachable(addr, expected.cloned(), reason);
+            shared.news.unreachable(addr, expected.cloned(), reason);
         }
         Failed::Rejected(reason) => shared.rejected(addr, expected, reason),
         Failed::Refused(error) => {
             let is_other = matches!(error, IdentityError::WrongNode { .. });
             let absent = expected.filter(|_| is_other);
             shared.connections().backoffs.failed(addr, absent, true, Instant::now());
-            shared.refused(addr, expected, &error);
+            shared.news.refused(addr, expected.cloned(), &error);
         }
     }
 }
@@ -166,19 +121,10 @@ async fn attempt(
     let chain = chain_of(&connection);
     // The credentials may have been replaced since.
     let credentials = shared.credentials();
-    let role = PeerRole::Listener;
-    match credentials.authorize(&chain, role, SystemTime::now(), expected.as_deref()) {
-        Ok(identity) => Ok(Established {
-            connection,
-            identity,
-            role,
-            chain,
-            epoch: credentials.epoch(),
-            leaf_epoch,
-            dialled: Some(addr),
-        }),
+    match Proof::of(&credentials, chain, PeerRole::Listener, expected.as_deref(), leaf_epoch) {
+        Ok(proof) => Ok(Established { connection, proof, dialled: Some(addr) }),
         Err(error) => {
-            connection.close(CloseCode::of(&error).varint(), error.to_string().as_bytes());
+            connection.close(varint(CloseCode::of(&error)), error.to_string().as_bytes());
             Err(Failed::Refused(error))
         }
     }
@@ -204,17 +150,4 @@ fn endpoint_for(shared: &Shared, addr: SocketAddr) -> Option<Endpoint> {
         (local.is_unspecified() || local.is_loopback() == addr.is_loopback(), local == addr)
     };
     ears.max_by_key(|ear| fits(ear.local)).map(|ear| ear.endpoint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn families_take_turns_and_ipv6_begins() {
-        let addrs = ["192.0.2.1:1", "192.0.2.2:1", "[2001:db8::1]:1", "192.0.2.3:1"];
-        let addrs = addrs.map(|addr| addr.parse().unwrap()).to_vec();
-        let order: Vec<String> = interleaved(addrs).iter().map(ToString::to_string).collect();
-        assert_eq!(order, ["[2001:db8::1]:1", "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"]);
-    }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use chitchat_tls::escape_untrusted;
+use chitchat_transport_links::CloseCode;
 use quinn::ConnectionError;
 
-use crate::code::CloseCode;
+use crate::code::from_varint;
 
 /// As much of a peer's words as gets into a log line.
 const MAX_WORDS: usize = 200;
@@ -29,7 +30,7 @@ pub(crate) fn cause(error: &ConnectionError, confirmed: bool, by_us: bool) -> Ca
         ConnectionError::TimedOut if confirmed => Cause::Orderly,
         ConnectionError::TimedOut => Cause::Lost("timed out"),
         ConnectionError::ApplicationClosed(close) => {
-            match CloseCode::from_varint(close.error_code) {
+            match from_varint(close.error_code) {
                 // It looked for somebody else, at an address that we have now, and has nothing
                 // against us.
                 Some(CloseCode::WrongNode) if !by_us => Cause::Orderly,

@@ -27,9 +27,6 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 
 mod accept;
-mod admission;
-mod backoff;
-mod bucket;
 mod code;
 mod config;
 mod dial;
@@ -37,16 +34,12 @@ mod ending;
 mod identity;
 mod janitor;
 mod link;
-mod queue;
 mod quinn_tasks;
-mod registry;
-mod reports;
 mod reset_key;
 mod setup;
 mod shared;
 mod socket;
 mod transport;
-mod waiting;
 
 pub use config::{QuicConfig, QuicConfigError};
 pub use transport::{QuicReceiver, QuicSender, QuicTransport};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chitchat_tls::Credentials;
+use chitchat_transport_links::RefusalSlot;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 
 use quinn_proto::RandomConnectionIdGenerator;
 
 use crate::config::QuicConfig;
-use crate::identity::RefusalSlot;
 use crate::reset_key::ResetKey;
 
 /// The application protocol: one that speaks another one, or another version, is not let in.

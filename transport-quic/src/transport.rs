@@ -5,21 +5,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat_tls::{CredentialsEvent, TlsConfig};
+use chitchat_tls::TlsConfig;
 use chitchat_transport::errno::Failure;
 use chitchat_transport::{
-    CredentialsReport, Destination, Inbound, Inbox, InboxLimits, OpenError, OpenOptions, Report,
-    SendError, Transport, TransportReceiver, TransportSender, TransportStats, inbox,
+    Destination, Inbound, Inbox, InboxLimits, OpenError, OpenOptions, Report, SendError, Transport,
+    TransportReceiver, TransportSender, TransportStats, inbox,
 };
+use chitchat_transport_links::{CloseCode, Link as _, credentials_report};
 use quinn::Endpoint;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::accept;
-use crate::code::CloseCode;
 use crate::config::{QuicConfig, QuicConfigError};
 use crate::janitor;
-use crate::link::Link;
 use crate::reset_key::ResetKey;
 use crate::setup::NoCipherSuite;
 use crate::shared::{Ear, Phase, Shared};
@@ -148,26 +147,14 @@ impl QuicTransport {
         let (tls, teller) = (shared.tls.clone(), Arc::clone(&shared));
         shared.spawn(async move {
             tls.run(move |event| {
-                if let Some(report) = report(event) {
-                    teller.tell(Report::Credentials(report));
+                if let Some(report) = credentials_report(event) {
+                    teller.news.tell(Report::Credentials(report));
                 }
             })
             .await;
         });
         Ok((QuicSender { shared }, QuicReceiver { inbox }))
     }
-}
-
-fn report(event: CredentialsEvent) -> Option<CredentialsReport> {
-    Some(match event {
-        CredentialsEvent::Reloaded { not_after } => CredentialsReport::Reloaded { not_after },
-        CredentialsEvent::ReloadFailed { reason } => CredentialsReport::ReloadFailed { reason },
-        CredentialsEvent::Expiring { not_after } => CredentialsReport::Expiring { not_after },
-        CredentialsEvent::StaleRevocationList { issuer, next_update } => {
-            CredentialsReport::StaleRevocationList { issuer, next_update }
-        }
-        _ => return None,
-    })
 }
 
 impl Transport for QuicTransport {
@@ -226,7 +213,7 @@ impl TransportSender for QuicSender {
             let _ = timeout(FLUSH_FOR, flushed(shared)).await;
             let ears = shared.ears();
             shared.end(CloseCode::ShuttingDown);
-            shared.forget_connections();
+            shared.connections().forget();
             let idle = async {
                 for ear in &ears {
                     ear.endpoint.wait_idle().await;
@@ -245,11 +232,8 @@ impl TransportSender for QuicSender {
 async fn flushed(shared: &Shared) {
     let deadline = Instant::now() + FLUSH_FOR;
     loop {
-        let links: Vec<Arc<Link>> = {
-            let connections = shared.connections();
-            connections.registry.iter().map(|(link, _)| Arc::clone(link)).collect()
-        };
-        if links.iter().all(|link| link.is_flushed()) || Instant::now() >= deadline {
+        let links = shared.connections().all();
+        if links.iter().all(|(link, _)| link.is_flushed()) || Instant::now() >= deadline {
             return;
         }
         sleep(Duration::from_millis(2)).await;
@@ -259,7 +243,7 @@ async fn flushed(shared: &Shared) {
 impl Drop for QuicSender {
     fn drop(&mut self) {
         self.shared.end(CloseCode::ShuttingDown);
-        self.shared.forget_connections();
+        self.shared.connections().forget();
     }
 }
 

@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chitchat_transport::{Inbound, InboundMessage, InboxShare};
+use chitchat_transport_links::{BULK_FROM, Linked as _, SharedBucket};
 use quinn::{ConnectionError, SendDatagramError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::bucket::SharedBucket;
 use crate::config::MESSAGE_LIMIT;
-use crate::link::Link;
+use crate::link::QuicLink;
 use crate::link::read::{NoMessage, read_message};
 use crate::link::write::send_message;
-use crate::queue::BULK_FROM;
-use crate::registry::Linked as _;
 use crate::setup::MAX_STREAMS;
 use crate::shared::Shared;
 
@@ -35,7 +33,7 @@ enum Sent {
 }
 
 struct Driver {
-    link: Arc<Link>,
+    link: Arc<QuicLink>,
     shared: Arc<Shared>,
     inbox: Option<InboxShare>,
     sending: JoinSet<Sent>,
@@ -55,11 +53,14 @@ struct Driver {
 }
 
 /// Runs until the connection ends. Returns why, and what could not be sent.
-pub(crate) async fn drive(link: Arc<Link>, shared: Arc<Shared>) -> (ConnectionError, Vec<Bytes>) {
-    let bucket = shared.buckets.of(&link.identity.node_id);
+pub(crate) async fn drive(
+    link: Arc<QuicLink>,
+    shared: Arc<Shared>,
+) -> (ConnectionError, Vec<Bytes>) {
+    let bucket = shared.buckets.of(&link.proof.identity.node_id);
     let mut driver = Driver {
         link,
-        inbox: shared.share_of_inbox(),
+        inbox: shared.news.share_of_inbox(),
         shared,
         sending: JoinSet::new(),
         bulk_streams: 0,
@@ -132,7 +133,7 @@ impl Driver {
         match read {
             Ok(message) => self.deliver(message),
             Err(NoMessage::Malformed | NoMessage::TooSlow) => {
-                self.shared.counters.dropped_malformed.add(1);
+                self.shared.news.counters.dropped_malformed.add(1);
             }
             // Cut by the peer: it gave up itself.
             Err(NoMessage::Cut) => {}
@@ -165,9 +166,9 @@ impl Driver {
         }
         let len = message.len() as u64;
         let message = InboundMessage::new(message, self.link.reply_path())
-            .with_peer(Arc::clone(&self.link.identity.node_id));
+            .with_peer(Arc::clone(&self.link.proof.identity.node_id));
         if let Some(inbox) = &self.inbox {
-            self.shared.deliver(inbox, Inbound::Message(message), len);
+            self.shared.news.deliver(inbox, Inbound::Message(message), len);
         }
     }
 
@@ -223,8 +224,8 @@ impl Driver {
         let len = message.len();
         self.link.note_sent();
         self.link.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.shared.counters.messages_sent.add(1);
-        self.shared.counters.bytes_sent.add(len as u64);
+        self.shared.news.counters.messages_sent.add(1);
+        self.shared.news.counters.bytes_sent.add(len as u64);
         let connection = self.link.connection.clone();
         self.sending.spawn(async move {
             let acknowledged = send_message(connection, message, priority).await;
@@ -234,10 +235,10 @@ impl Driver {
 
     fn note_datagram(&self, len: usize, sent: bool) {
         if sent {
-            self.shared.counters.messages_sent.add(1);
-            self.shared.counters.bytes_sent.add(len as u64);
+            self.shared.news.counters.messages_sent.add(1);
+            self.shared.news.counters.bytes_sent.add(len as u64);
         } else {
-            self.shared.counters.dropped_sending.add(1);
+            self.shared.news.counters.dropped_sending.add(1);
         }
     }
 
@@ -256,7 +257,7 @@ impl Driver {
                 if acknowledged {
                     self.link.confirm();
                 } else {
-                    self.shared.counters.dropped_sending.add(1);
+                    self.shared.news.counters.dropped_sending.add(1);
                 }
             }
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chitchat_transport_links::BULK_FROM;
 use quinn::RecvStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::code::STREAM_REFUSED;
 use crate::config::MESSAGE_LIMIT;
-use crate::queue::BULK_FROM;
 
 /// For a stream of nothing; each byte adds to it.
 const TIMEOUT: Duration = Duration::from_secs(10);

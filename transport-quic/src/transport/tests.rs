@@ -3,7 +3,7 @@ use chitchat_transport::InboundMessage;
 use chitchat_transport::errno::classify;
 
 use super::*;
-use crate::registry::Linked as _;
+use chitchat_transport_links::Linked as _;
 
 /// For what happens within milliseconds.
 const GUARD: Duration = Duration::from_secs(20);
@@ -72,7 +72,7 @@ async fn a_connection_on_which_nothing_waits_is_flushed() {
     b.message().await;
     until("all is on its way", || {
         let connections = a.sender.shared.connections();
-        connections.registry.iter().all(|(link, _)| link.is_flushed())
+        connections.iter().all(|(link, _)| link.is_flushed())
     })
     .await;
 }
@@ -94,7 +94,7 @@ async fn a_peer_that_is_revoked_just_before_it_is_taken_in_is_cut_off() {
     let a = End::open_with(identity.clone(), "a").await;
     let b = End::open_with(of_b.tls_config().unwrap(), "b").await;
     let shared = &a.sender.shared;
-    let established = crate::dial::race(shared, vec![b.addr()], None).await.unwrap();
+    let established = crate::dial::race_to(shared, vec![b.addr()], None).await.unwrap();
     let revoked = ca.revoke(&[&of_b]).unwrap().der().clone();
     identity.update(papers.material().with_crls(vec![revoked])).unwrap();
     // All that are there by now have been verified again.
@@ -117,7 +117,7 @@ fn a_connection_that_was_dialled_with_a_former_certificate_counts_as_such() {
     identity.update(ca.issue("a").unwrap().material()).unwrap();
     stands.block_on(b.message());
     let connections = a.sender.shared.connections();
-    let shown: Vec<u64> = connections.registry.iter().map(|(link, _)| link.leaf_epoch).collect();
+    let shown: Vec<u64> = connections.iter().map(|(link, _)| link.proof.leaf_epoch()).collect();
     assert_eq!(shown, [0]);
     assert_eq!(a.sender.shared.credentials().leaf_epoch(), 1);
 }
@@ -128,7 +128,7 @@ async fn a_node_that_is_taken_for_another_keeps_its_connection() {
     let (a, mut b) = pair().await;
     a.send(&b.to("b"), b"hello");
     b.message().await;
-    let token = b.sender.shared.connections().registry.iter().map(|(link, _)| link.token()).next();
+    let token = b.sender.shared.connections().iter().map(|(link, _)| link.token()).next();
     a.send(&b.to("c"), b"for somebody who was here");
     until("a has found out", || a.sender.stats().identities_refused.contains_key("wrong_node"))
         .await;
@@ -139,9 +139,9 @@ async fn a_node_that_is_taken_for_another_keeps_its_connection() {
     .await;
     {
         let connections = b.sender.shared.connections();
-        let serves = connections.registry.of_node("a").map(|link| link.token());
+        let serves = connections.of_node("a").map(|link| link.token());
         assert_eq!(serves, token);
-        assert!(connections.registry.iter().all(|(link, _)| link.ending().is_none()));
+        assert!(connections.iter().all(|(link, _)| link.ending().get().is_none()));
     }
     assert!(!b.sender.stats().failures.contains_key("rejected by a peer"));
 }
@@ -168,7 +168,7 @@ async fn a_short_message_does_not_wait_for_a_long_one_that_stands() {
     let (a, mut b) = pair().await;
     a.send(&b.to("b"), b"hello");
     b.message().await;
-    let links = || a.sender.shared.connections().registry.of_node("b").cloned();
+    let links = || a.sender.shared.connections().of_node("b").cloned();
     let mut long = links().unwrap().connection.open_uni().await.unwrap();
     long.write_all(&(4_u32 << 20).to_be_bytes()).await.unwrap();
     long.write_all(&[0; 1_000]).await.unwrap();

@@ -11,21 +11,25 @@ use tokio::sync::Notify;
 /// What a message costs besides its bytes, so that empty ones cannot be queued for free.
 const ENTRY_OVERHEAD: usize = 64;
 /// Messages that are longer wait in a lane of their own, so that gossip overtakes them.
-pub(crate) const BULK_FROM: usize = 16 << 10;
+pub const BULK_FROM: usize = 16 << 10;
 
 /// The bytes that wait in all queues of a transport together.
 #[derive(Debug)]
-pub(crate) struct TotalBytes {
+pub struct TotalBytes {
     bytes: AtomicUsize,
     limit: usize,
 }
 
 impl TotalBytes {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
+    /// No more than this.
+    #[must_use]
+    pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { bytes: AtomicUsize::new(0), limit })
     }
 
-    pub(crate) fn get(&self) -> usize {
+    /// How much it is at this moment.
+    #[must_use]
+    pub fn get(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
@@ -67,12 +71,12 @@ struct Lanes {
 /// Two lanes, each first in, first out: messages of up to 16 KiB, which are sent first, and longer
 /// ones. Bulk may fill three quarters of the room, so that there is always some for gossip.
 #[derive(Debug)]
-pub(crate) struct SendQueue {
+pub struct SendQueue {
     lanes: Mutex<Lanes>,
     limit: usize,
     total: Arc<TotalBytes>,
     /// Wakes the task that drains the queue.
-    pub(crate) filled: Notify,
+    pub filled: Notify,
 }
 
 fn cost(message: &Bytes) -> usize {
@@ -80,12 +84,14 @@ fn cost(message: &Bytes) -> usize {
 }
 
 impl SendQueue {
-    pub(crate) fn new(limit: usize, total: Arc<TotalBytes>) -> Self {
+    /// Of one peer: not more than this, and than what all may have together.
+    #[must_use]
+    pub fn new(limit: usize, total: Arc<TotalBytes>) -> Self {
         Self { lanes: Mutex::default(), limit, total, filled: Notify::new() }
     }
 
     /// Takes a message, or gives it back when it will not have it.
-    pub(crate) fn push(&self, message: Bytes) -> Result<(), (SendError, Bytes)> {
+    pub fn push(&self, message: Bytes) -> Result<(), (SendError, Bytes)> {
         let cost = cost(&message);
         let mut lanes = self.lock();
         if lanes.closed {
@@ -107,26 +113,28 @@ impl SendQueue {
     }
 
     /// The next message of up to 16 KiB.
-    pub(crate) fn pop_small(&self) -> Option<Bytes> {
+    pub fn pop_small(&self) -> Option<Bytes> {
         let message = self.lock().small.pop()?;
         self.total.give_back(cost(&message));
         Some(message)
     }
 
     /// The next longer message.
-    pub(crate) fn pop_bulk(&self) -> Option<Bytes> {
+    pub fn pop_bulk(&self) -> Option<Bytes> {
         let message = self.lock().bulk.pop()?;
         self.total.give_back(cost(&message));
         Some(message)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         let lanes = self.lock();
         lanes.small.waiting.is_empty() && lanes.bulk.waiting.is_empty()
     }
 
     /// Takes nothing more; returns what waits.
-    pub(crate) fn close(&self) -> Vec<Bytes> {
+    pub fn close(&self) -> Vec<Bytes> {
         self.lock().closed = true;
         std::iter::from_fn(|| self.pop_small().or_else(|| self.pop_bulk())).collect()
     }

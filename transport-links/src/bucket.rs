@@ -16,7 +16,7 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is not zero
 
 /// A bucket for each verified identity: neither a second connection nor a new one gives more.
 #[derive(Debug)]
-pub(crate) struct Buckets(Mutex<LruCache<Arc<str>, SharedBucket>>);
+pub struct Buckets(Mutex<LruCache<Arc<str>, SharedBucket>>);
 
 impl Default for Buckets {
     fn default() -> Self {
@@ -25,7 +25,8 @@ impl Default for Buckets {
 }
 
 impl Buckets {
-    pub(crate) fn of(&self, node_id: &Arc<str>) -> SharedBucket {
+    /// The bucket of an identity.
+    pub fn of(&self, node_id: &Arc<str>) -> SharedBucket {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let full =
             || SharedBucket(Arc::new(Mutex::new(Bucket::new(BURST, PER_SECOND, Instant::now()))));
@@ -35,11 +36,11 @@ impl Buckets {
 
 /// The bucket of one identity, for all its connections.
 #[derive(Debug, Clone)]
-pub(crate) struct SharedBucket(Arc<Mutex<Bucket>>);
+pub struct SharedBucket(Arc<Mutex<Bucket>>);
 
 impl SharedBucket {
     /// Takes a token, or says how long to wait for one.
-    pub(crate) fn take(&self, now: Instant) -> Result<(), Duration> {
+    pub fn take(&self, now: Instant) -> Result<(), Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(now)
     }
 }

@@ -14,7 +14,8 @@ const MAX_WAITING: usize = 4_096;
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Peer {
+#[allow(clippy::exhaustive_enums, reason = "there are no others")]
+pub enum Peer {
     /// A node that is known by its id: nobody else will do.
     Node(Arc<str>),
     /// Whoever listens there.
@@ -23,7 +24,8 @@ pub(crate) enum Peer {
 
 impl Peer {
     /// The node that has to be there, if it is known.
-    pub(crate) fn node_id(&self) -> Option<&Arc<str>> {
+    #[must_use]
+    pub fn node_id(&self) -> Option<&Arc<str>> {
         match self {
             Peer::Node(node_id) => Some(node_id),
             Peer::Addr(_) => None,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What the registry has to know of a connection.
-pub(crate) trait Linked {
+pub trait Linked {
     /// Unique within the transport.
     fn token(&self) -> u64;
     /// The verified identity of the peer.

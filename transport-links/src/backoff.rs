@@ -29,7 +29,7 @@ type Subject = (SocketAddr, Option<Arc<str>>);
 /// has one of its own there: the other one is not to wait for it. Bounded: the addresses that failed longest ago
 /// are forgotten, which costs a dial.
 #[derive(Debug)]
-pub(crate) struct Backoffs {
+pub struct Backoffs {
     failing: LruCache<Subject, Failing>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Backoffs {
 impl Backoffs {
     /// Dialling failed; `refused`: the other side will not have us, or we will not have it;
     /// `absent`: the node that is not there, but another one.
-    pub(crate) fn failed(
+    pub fn failed(
         &mut self,
         addr: SocketAddr,
         absent: Option<&Arc<str>>,
@@ -60,13 +60,14 @@ impl Backoffs {
     }
 
     /// A node was found, and has accepted us.
-    pub(crate) fn succeeded(&mut self, addr: SocketAddr, node: &Arc<str>) {
+    pub fn succeeded(&mut self, addr: SocketAddr, node: &Arc<str>) {
         self.failing.pop(&(addr, None));
         self.failing.pop(&(addr, Some(Arc::clone(node))));
     }
 
     /// When the address may be dialled, for that node if it is known; `None`: now.
-    pub(crate) fn not_before(
+    #[must_use]
+    pub fn not_before(
         &self,
         addr: SocketAddr,
         node: Option<&Arc<str>>,
@@ -78,8 +79,9 @@ impl Backoffs {
         at(None).max(node.and_then(|node| at(Some(node)))).filter(|at| *at > now)
     }
 
-    #[cfg(test)]
-    pub(crate) fn in_a_row(&self, addr: SocketAddr) -> u32 {
+    /// How often dialling an address has failed in a row.
+    #[must_use]
+    pub fn in_a_row(&self, addr: SocketAddr) -> u32 {
         self.failing.peek(&(addr, None)).map_or(0, |failing| failing.in_a_row)
     }
 }

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::QuicConfig;
-
 /// What to do with a newcomer.
 #[derive(Debug)]
-pub(crate) enum Verdict {
+#[allow(clippy::exhaustive_enums, reason = "a transport has to handle each")]
+pub enum Verdict {
     /// Shake hands. The place is taken until this is dropped.
     Accept(Place),
     /// Let it prove its address first. That keeps no state.
@@ -17,12 +16,22 @@ pub(crate) enum Verdict {
     Ignore,
 }
 
+/// How many handshakes may be under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "made by the transports")]
+pub struct AdmissionLimits {
+    /// Above this a newcomer has to prove its address first.
+    pub unproven: usize,
+    /// Above this newcomers get no answer.
+    pub total: usize,
+    /// The same from one address (IPv4) or network (IPv6, /64).
+    pub per_network: usize,
+}
+
 /// Handshakes under way, counted in total and by network.
 #[derive(Debug)]
-pub(crate) struct Admission {
-    unproven: usize,
-    total: usize,
-    per_network: usize,
+pub struct Admission {
+    limits: AdmissionLimits,
     places: Arc<Mutex<Places>>,
 }
 
@@ -34,7 +43,7 @@ struct Places {
 
 /// A handshake that is under way.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     network: IpAddr,
     places: Arc<Mutex<Places>>,
 }
@@ -48,25 +57,22 @@ fn network(addr: SocketAddr) -> IpAddr {
 }
 
 impl Admission {
-    pub(crate) fn new(config: &QuicConfig) -> Self {
-        Self {
-            unproven: config.max_unproven_handshakes,
-            total: config.max_handshakes,
-            per_network: config.max_handshakes_per_network,
-            places: Arc::default(),
-        }
+    /// Nobody is being greeted yet.
+    #[must_use]
+    pub fn new(limits: AdmissionLimits) -> Self {
+        Self { limits, places: Arc::default() }
     }
 
     /// `proven`: the newcomer has shown that it receives what is sent to its address.
-    pub(crate) fn judge(&self, addr: SocketAddr, proven: bool) -> Verdict {
+    pub fn judge(&self, addr: SocketAddr, proven: bool) -> Verdict {
         let network = network(addr);
         let mut places = lock(&self.places);
         let here = places.networks.get(&network).copied().unwrap_or(0);
-        if places.total >= self.total || (proven && here >= self.per_network) {
+        if places.total >= self.limits.total || (proven && here >= self.limits.per_network) {
             return Verdict::Ignore;
         }
         // A forged address must not use up the places of its owner.
-        if !proven && (places.total >= self.unproven || here >= self.per_network) {
+        if !proven && (places.total >= self.limits.unproven || here >= self.limits.per_network) {
             return Verdict::Retry;
         }
         places.total += 1;
@@ -102,12 +108,7 @@ mod tests {
     }
 
     fn admission() -> Admission {
-        Admission::new(&QuicConfig {
-            max_unproven_handshakes: 3,
-            max_handshakes: 5,
-            max_handshakes_per_network: 2,
-            ..QuicConfig::default()
-        })
+        Admission::new(AdmissionLimits { unproven: 3, total: 5, per_network: 2 })
     }
 
     #[test]
