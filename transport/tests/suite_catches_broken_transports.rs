@@ -92,6 +92,9 @@ caught! {
     drops_that_are_not_counted_are_caught:
         DropsWithoutCounting by bounds_its_queues
         saying "neither refused nor counted" and "count dropped_receive_queue_full";
+    an_address_that_is_left_out_is_caught:
+        OpensTakenAddresses by opens_all_addresses_or_none
+        saying "somebody listens at" and "answer OpenError::Bind";
     an_opening_that_fails_by_half_is_caught:
         LeavesHalfOpen by opens_all_addresses_or_none
         saying "stays taken" and "close what was bound";
@@ -106,6 +109,12 @@ caught! {
     a_close_that_does_not_close_is_caught:
         NeverEnds by ends_when_closed
         saying "expected Closed" and "from the moment that close returns";
+    a_close_that_hangs_is_caught:
+        HangsInClose by ends_when_closed
+        saying "close takes forever" and "for a bounded time only";
+    a_recv_that_goes_on_after_close_is_caught:
+        ReadsOnAfterClose by ends_when_closed
+        saying "recv does not end" and "drop all ends that write to its queue";
     silence_about_an_unreachable_peer_is_caught:
         NeverReports by reports_an_unreachable_peer
         saying "no report" and "push Report::Unreachable";
@@ -117,6 +126,28 @@ caught! {
     ending_after_garbage_is_caught:
         EndsAfterGarbage by survives_garbage
         saying "recv ended though nobody closed" and "no error and no peer may end it";
+}
+
+/// The words of `text` between two marks.
+fn words_between<'a>(text: &'a str, from: &str, to: &str) -> Vec<&'a str> {
+    let (_, rest) = text.split_once(from).expect("the list begins");
+    let (list, _) = rest.split_once(to).expect("the list ends");
+    list.split_whitespace().collect()
+}
+
+#[test]
+fn every_check_of_the_suite_catches_a_broken_transport() {
+    let suite = include_str!("../src/conformance/mod.rs");
+    let checks = words_between(suite, "conformance_suite!(@tests $factory;", ");");
+    assert!(checks.len() >= 17, "only {} checks were found", checks.len());
+    let faults =
+        words_between(include_str!("suite_catches_broken_transports.rs"), "caught! {", "\n}");
+    for check in checks {
+        assert!(
+            faults.windows(2).any(|pair| pair == ["by", check]),
+            "no broken transport shows that {check} catches anything"
+        );
+    }
 }
 
 #[test]

@@ -36,11 +36,14 @@ pub(crate) enum Fault {
     RefusesWithoutCounting,
     CountsNothing,
     HidesItsPort,
+    OpensTakenAddresses,
     LeavesHalfOpen,
     KeepsItsPort,
     KeepsItsPortWhenDropped,
     OutlivesItsSender,
     NeverEnds,
+    HangsInClose,
+    ReadsOnAfterClose,
     DeliversGarbledBytes,
     NeverReports,
     BlamesTheWrongAddress,
@@ -100,7 +103,12 @@ impl Transport for Broken {
 
     async fn open(self, options: OpenOptions) -> Result<(Self::Sender, Self::Receiver), OpenError> {
         let Self { inner, network, fault } = self;
+        let mut options = options;
         let first = options.listen[0];
+        if fault == Fault::OpensTakenAddresses {
+            // Makes do with what it gets.
+            options.listen.truncate(1);
+        }
         let opened = inner.open(options).await;
         if opened.is_err() && fault == Fault::LeavesHalfOpen {
             hold(&network, vec![first]).await;
@@ -230,6 +238,10 @@ impl TransportSender for BrokenSender {
 
     async fn close(&self) {
         let addrs = self.inner().local_addrs();
+        if self.fault == Fault::HangsInClose {
+            // For a peer that is to confirm everything first.
+            std::future::pending::<()>().await;
+        }
         if self.fault != Fault::NeverEnds {
             self.inner().close().await;
         }
@@ -288,7 +300,11 @@ impl TransportReceiver for BrokenReceiver {
             if self.is_dead && self.fault == Fault::EndsAfterGarbage {
                 return None;
             }
-            let inbound = self.inner.recv().await?;
+            let inbound = match self.inner.recv().await {
+                // A task of its own still holds the other end of the queue.
+                None if self.fault == Fault::ReadsOnAfterClose => std::future::pending().await,
+                inbound => inbound?,
+            };
             if self.fault == Fault::TakesBeforeItCanHandOut {
                 tokio::task::yield_now().await;
             }
