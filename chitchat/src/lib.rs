@@ -42,6 +42,8 @@
 //!
 //! Plain UDP, as above, is for networks that keep strangers out. Anywhere else use QUIC with mutual
 //! TLS (feature `quic`): every node has a certificate that names it, and speaks under no other name.
+//! Where nothing but TCP gets through, `tcp::TlsTcpTransport` (feature `tcp-tls`) is the same over
+//! TCP. The transport is what is passed to [`spawn`]: one line. All nodes of a cluster use the same.
 //!
 //! ```no_run
 //! # #[cfg(feature = "quic")]
@@ -110,9 +112,11 @@
 //!
 //! - `udp` (default): `chitchat::udp`. Plain UDP, without authentication or encryption: only for
 //!   networks that keep strangers out.
+//! - `tcp`: `chitchat::tcp`. Plain TCP, for the same networks.
 //! - `quic`: `chitchat::quic` and `chitchat::tls`. QUIC with mutual TLS: for networks that do not.
-//! - `dev-ca`: with `quic`, a certificate authority for development and tests.
-//! - `aws-lc-rs`: with `quic`, a second crypto provider beside ring, for those who pass it on.
+//! - `tcp-tls`: `chitchat::tcp` and `chitchat::tls`. TCP with mutual TLS: the same where UDP is blocked.
+//! - `dev-ca`: with mutual TLS, a certificate authority for development and tests.
+//! - `aws-lc-rs`: with mutual TLS, a second crypto provider beside ring, for those who pass it on.
 //! - `metrics`: reports to the [`metrics`](https://docs.rs/metrics) facade; the names stand in the
 //!   module `chitchat::metrics`.
 //! - `full`: all of them.
@@ -164,10 +168,12 @@ pub use chitchat_protocol::{
     ChitchatId, ClusterStateSnapshot, Counters, Event, Incarnation, LeaveOutcome, Limits,
     NodeHealth, NodeId, NodeState, NodeStatus, Notice, VersionedValue, WriteError,
 };
-#[cfg(feature = "quic")]
+#[cfg(any(feature = "quic", feature = "tcp-tls"))]
 pub use chitchat_tls as tls;
 pub use chitchat_transport as transport;
 #[cfg(feature = "quic")]
 pub use chitchat_transport_quic as quic;
+#[cfg(feature = "tcp")]
+pub use chitchat_transport_tcp as tcp;
 #[cfg(feature = "udp")]
 pub use chitchat_transport_udp as udp;

@@ -61,6 +61,10 @@ pub(crate) enum TransportKind {
     Memory,
     /// QUIC with mutual TLS, certificates from an authority that lives as long as this program.
     Quic,
+    /// TCP with mutual TLS, certificates as with QUIC.
+    TcpTls,
+    /// TCP, without authentication.
+    Tcp,
     /// Datagrams, without authentication.
     Udp,
 }
@@ -70,6 +74,8 @@ impl TransportKind {
         match self {
             TransportKind::Memory => "memory",
             TransportKind::Quic => "quic",
+            TransportKind::TcpTls => "tcp-tls",
+            TransportKind::Tcp => "tcp",
             TransportKind::Udp => "udp",
         }
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chitchat::quic::QuicTransport;
+use chitchat::tcp::{PlainTcpTransport, TlsTcpTransport};
 use chitchat::tls::ClusterCa;
 use chitchat::transport::memory::{Conditions, MemoryNetwork};
 use chitchat::udp::PlainUdpTransport;
@@ -28,7 +29,7 @@ pub(crate) const OWNER: &str = "owner";
 /// Starts nodes that find each other.
 pub(crate) struct Cluster {
     args: Args,
-    /// Says who belongs to the cluster; for QUIC.
+    /// Says who belongs to the cluster, where that has to be proved.
     ca: ClusterCa,
     network: MemoryNetwork,
     seed: Vec<SocketAddr>,
@@ -67,6 +68,11 @@ impl Cluster {
                 let identity = self.ca.issue(name)?.tls_config()?;
                 chitchat::spawn(config, QuicTransport::new(identity)).await?
             }
+            TransportKind::TcpTls => {
+                let identity = self.ca.issue(name)?.tls_config()?;
+                chitchat::spawn(config, TlsTcpTransport::new(identity)).await?
+            }
+            TransportKind::Tcp => chitchat::spawn(config, PlainTcpTransport::new()).await?,
             TransportKind::Udp => chitchat::spawn(config, PlainUdpTransport::new()).await?,
         };
         if self.seed.is_empty() {

@@ -35,6 +35,10 @@ pub(crate) struct Args {
 pub(crate) enum TransportKind {
     /// QUIC with mutual TLS, certificates from an authority that lives as long as this program.
     Quic,
+    /// TCP with mutual TLS, certificates as with QUIC.
+    TcpTls,
+    /// TCP, without authentication.
+    Tcp,
     /// Datagrams, without authentication.
     Udp,
 }
@@ -43,6 +47,8 @@ impl TransportKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             TransportKind::Quic => "quic",
+            TransportKind::TcpTls => "tcp-tls",
+            TransportKind::Tcp => "tcp",
             TransportKind::Udp => "udp",
         }
     }

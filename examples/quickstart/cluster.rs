@@ -4,6 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use chitchat::quic::QuicTransport;
+use chitchat::tcp::{PlainTcpTransport, TlsTcpTransport};
 use chitchat::tls::ClusterCa;
 use chitchat::udp::PlainUdpTransport;
 use chitchat::{ChitchatConfig, ChitchatHandle, ClusterStateSnapshot};
@@ -22,7 +23,7 @@ pub(crate) type StepError = Box<dyn std::error::Error + Send + Sync>;
 /// A cluster in this process. A node that was killed or has left is `None`.
 pub(crate) struct Cluster {
     args: Args,
-    /// Says who belongs to the cluster; for QUIC.
+    /// Says who belongs to the cluster, where that has to be proved.
     ca: ClusterCa,
     listen: Vec<&'static str>,
     seed: Vec<SocketAddr>,
@@ -68,6 +69,11 @@ impl Cluster {
                 let identity = self.ca.issue(&name(index))?.tls_config()?;
                 chitchat::spawn(config, QuicTransport::new(identity)).await?
             }
+            TransportKind::TcpTls => {
+                let identity = self.ca.issue(&name(index))?.tls_config()?;
+                chitchat::spawn(config, TlsTcpTransport::new(identity)).await?
+            }
+            TransportKind::Tcp => chitchat::spawn(config, PlainTcpTransport::new()).await?,
             TransportKind::Udp => chitchat::spawn(config, PlainUdpTransport::new()).await?,
         };
         if index == 0 {

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example quickstart
 //! cargo run --release --example quickstart -- --nodes 25 --json
+//! cargo run --release --example quickstart -- --transport tcp-tls
 //! cargo run --release --example quickstart -- --transport udp
 //! ```
 

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// As much of a peer's words as gets into a log line.
+#[cfg(feature = "tls")]
+const MAX_WORDS: usize = 200;
+
 /// Why a connection is closed, told to the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -80,6 +84,17 @@ impl CloseCode {
             IdentityError::Expired { .. } | IdentityError::NotYetValid { .. } => CloseCode::Expired,
             _ => CloseCode::Untrusted,
         }
+    }
+
+    /// The code with the words that the peer has added, cut and escaped: they are not to be
+    /// trusted.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn in_words(self, reason: &[u8]) -> std::sync::Arc<str> {
+        if reason.is_empty() {
+            return self.to_string().into();
+        }
+        format!("{self}: {}", chitchat_tls::escape_untrusted(reason, MAX_WORDS)).into()
     }
 
     /// Whether the peer will not have us, as long as nothing changes.

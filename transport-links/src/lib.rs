@@ -3,6 +3,7 @@
 //!
 //! A transport brings its own [`Link`]: one connection with its task. From here come
 //!
+//! - [`Hub`]: what its two halves and all its tasks share, made of what follows;
 //! - [`Connections`]: which link serves for whom (one per identity, and what becomes of two that were
 //!   dialled at once), messages for peers that are being dialled, and when to dial again
 //!   ([`Backoffs`]);
@@ -26,6 +27,7 @@ mod bucket;
 mod code;
 mod connections;
 mod ending;
+mod hub;
 mod news;
 mod queue;
 mod race;
@@ -42,6 +44,7 @@ pub use bucket::{Buckets, SharedBucket};
 pub use code::CloseCode;
 pub use connections::{Connections, HandOver, NextDial};
 pub use ending::{Ending, EndingSlot, Link, QUIET_FOR, RENEWAL_TAKES, close_if_due, evict};
+pub use hub::{Hub, HubOptions, Phase};
 pub use news::News;
 pub use queue::{BULK_FROM, SendQueue, TotalBytes};
 pub use race::race;

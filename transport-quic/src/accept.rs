@@ -22,10 +22,10 @@ const GREET_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) async fn listen(shared: Arc<Shared>, ear: Ear, config: Arc<ServerConfig>) {
     while let Some(incoming) = ear.endpoint.accept().await {
         let addr = canonical(incoming.remote_address());
-        match shared.admission.judge(addr, incoming.remote_address_validated()) {
+        match shared.hub.admission.judge(addr, incoming.remote_address_validated()) {
             Verdict::Accept(place) => {
                 let (shared_too, config) = (Arc::clone(&shared), Arc::clone(&config));
-                shared.spawn(greet(shared_too, incoming, config, place));
+                shared.hub.spawn(greet(shared_too, incoming, config, place));
             }
             Verdict::Retry => {
                 if let Err(error) = incoming.retry() {
@@ -34,7 +34,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, ear: Ear, config: Arc<ServerConf
             }
             Verdict::Ignore => {
                 incoming.ignore();
-                shared.news.failure("too many handshakes");
+                shared.hub.news.failure("too many handshakes");
             }
         }
     }
@@ -59,16 +59,16 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, config: Arc<ServerConfig
             let no_certificate =
                 || lacks_certificate(&error).then_some(IdentityError::NoCertificate);
             if let Some(error) = refusal.take().or_else(no_certificate) {
-                shared.news.refused(addr, None, &error);
+                shared.hub.news.refused(addr, None, &error);
             } else if let Cause::Rejected(reason) = cause(&error, false, false) {
                 // The newcomer did not like our certificate.
-                shared.news.failure("rejected by a peer");
-                shared.news.tell(Report::RejectedUs { node_id: None, addr, reason });
+                shared.hub.news.failure("rejected by a peer");
+                shared.hub.news.tell(Report::RejectedUs { node_id: None, addr, reason });
             } else {
-                shared.news.failure("handshake failed");
+                shared.hub.news.failure("handshake failed");
             }
         }
-        Err(_) => shared.news.failure("handshake timed out"),
+        Err(_) => shared.hub.news.failure("handshake timed out"),
     }
 }
 
@@ -91,7 +91,7 @@ fn introduce(shared: &Arc<Shared>, connection: Connection, leaf_epoch: u64) {
         Ok(proof) => shared.admit(Established { connection, proof, dialled: None }, None),
         Err(error) => {
             connection.close(varint(CloseCode::of(&error)), error.to_string().as_bytes());
-            shared.news.refused(canonical(connection.remote_address()), None, &error);
+            shared.hub.news.refused(canonical(connection.remote_address()), None, &error);
         }
     }
 }

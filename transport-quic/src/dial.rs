@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chitchat_tls::{IdentityError, PeerRole};
 use chitchat_transport::{AddressFamily, UnreachableReason};
-use chitchat_transport_links::{CloseCode, NextDial, Peer, Proof, RefusalSlot, race};
+use chitchat_transport_links::{CloseCode, Peer, Proof, RefusalSlot, race};
 use quinn::{ConnectionError, Endpoint};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::code::varint;
 use crate::ending::{Cause, cause};
@@ -33,21 +33,10 @@ enum Failed {
 /// Dials a peer for the messages that wait for it, until it is reached or all its addresses have
 /// failed. Messages for a peer that is not reached are dropped: gossip brings newer ones.
 pub(crate) async fn reach(shared: Arc<Shared>, peer: Peer) {
-    loop {
-        let next = shared.connections().next_dial(&peer, Instant::now());
-        match next {
-            None => return,
-            Some(NextDial::At(at)) => sleep_until(at).await,
-            Some(NextDial::Now(addrs)) => {
-                if let Some(established) = race_to(&shared, addrs, peer.node_id()).await {
-                    shared.admit(established, Some(&peer));
-                } else {
-                    let dropped = shared.connections().give_up(&peer);
-                    shared.news.counters.dropped_sending.add(dropped as u64);
-                }
-                return;
-            }
-        }
+    let Some(addrs) = shared.hub.addrs_to_dial(&peer).await else { return };
+    match race_to(&shared, addrs, peer.node_id()).await {
+        Some(established) => shared.admit(established, Some(&peer)),
+        None => shared.hub.give_up(&peer),
     }
 }
 
@@ -68,16 +57,16 @@ pub(crate) async fn race_to(
 fn note(shared: &Shared, addr: SocketAddr, expected: Option<&Arc<str>>, failed: Failed) {
     match failed {
         Failed::Unreachable(reason) => {
-            shared.news.failure("unreachable");
-            shared.connections().backoffs.failed(addr, None, false, Instant::now());
-            shared.news.unreachable(addr, expected.cloned(), reason);
+            shared.hub.news.failure("unreachable");
+            shared.hub.connections().backoffs.failed(addr, None, false, Instant::now());
+            shared.hub.news.unreachable(addr, expected.cloned(), reason);
         }
-        Failed::Rejected(reason) => shared.rejected(addr, expected, reason),
+        Failed::Rejected(reason) => shared.hub.rejected(addr, expected, reason),
         Failed::Refused(error) => {
             let is_other = matches!(error, IdentityError::WrongNode { .. });
             let absent = expected.filter(|_| is_other);
-            shared.connections().backoffs.failed(addr, absent, true, Instant::now());
-            shared.news.refused(addr, expected.cloned(), &error);
+            shared.hub.connections().backoffs.failed(addr, absent, true, Instant::now());
+            shared.hub.news.refused(addr, expected.cloned(), &error);
         }
     }
 }

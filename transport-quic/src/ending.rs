@@ -34,7 +34,7 @@ pub(crate) fn cause(error: &ConnectionError, confirmed: bool, by_us: bool) -> Ca
                 // It looked for somebody else, at an address that we have now, and has nothing
                 // against us.
                 Some(CloseCode::WrongNode) if !by_us => Cause::Orderly,
-                Some(code) if code.is_rejection() => Cause::Rejected(words(code, &close.reason)),
+                Some(code) if code.is_rejection() => Cause::Rejected(code.in_words(&close.reason)),
                 Some(_) => Cause::Orderly,
                 None => Cause::Lost("closed with an unknown code"),
             }
@@ -54,13 +54,6 @@ pub(crate) fn cause(error: &ConnectionError, confirmed: bool, by_us: bool) -> Ca
         ConnectionError::TransportError(_) => Cause::Lost("transport error"),
         ConnectionError::CidsExhausted => Cause::Lost("connection ids exhausted"),
     }
-}
-
-fn words(code: CloseCode, reason: &[u8]) -> Arc<str> {
-    if reason.is_empty() {
-        return code.to_string().into();
-    }
-    format!("{code}: {}", escape_untrusted(reason, MAX_WORDS)).into()
 }
 
 #[cfg(test)]

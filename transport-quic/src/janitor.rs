@@ -45,13 +45,13 @@ impl Janitor {
     fn look(&mut self) {
         let now = Instant::now();
         let stalled = now - std::mem::replace(&mut self.looked, now) >= STALLED;
-        let links = self.shared.connections().all();
+        let links = self.shared.hub.connections().all();
         let credentials = self.shared.credentials();
         verify_again(&links, &credentials, |link, error| {
-            self.shared.news.refused(link.remote(), Some(Arc::clone(link.node_id())), error);
+            self.shared.hub.news.refused(link.remote(), Some(Arc::clone(link.node_id())), error);
         });
         for link in self.renewals.due(&links, &credentials, now) {
-            self.shared.connections().retire(&link, RENEWAL_TAKES, now);
+            self.shared.hub.connections().retire(&link, RENEWAL_TAKES, now);
         }
         self.leave_lost_ways(&links, now);
         for (link, _) in &links {
@@ -61,9 +61,9 @@ impl Janitor {
             self.look_at(link, now);
         }
         evict(&links, self.shared.config.max_connections, now);
-        if let Some(failures) = self.shared.news.summary() {
+        if let Some(failures) = self.shared.hub.news.summary() {
             tracing::warn!(
-                listening = ?self.shared.locals,
+                listening = ?self.shared.hub.locals,
                 %failures,
                 "quic: failures since the last summary; peers or the network are down, or peers \
                  are refused"
@@ -81,13 +81,13 @@ impl Janitor {
         let lost =
             |link: &QuicLink| link.dialled().is_none() && unroutable.contains(&link.remote());
         for (link, _) in links.iter().filter(|(link, drains)| !drains && lost(link)) {
-            self.shared.connections().retire(link, RENEWAL_TAKES, now);
+            self.shared.hub.connections().retire(link, RENEWAL_TAKES, now);
         }
     }
 
     fn look_at(&self, link: &QuicLink, now: Instant) {
         if link.is_unanswered(now) {
-            self.shared.news.failure("unanswered");
+            self.shared.hub.news.failure("unanswered");
             link.close(CloseCode::Unanswered, "");
         } else {
             close_if_due(link, now);

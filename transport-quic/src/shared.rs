@@ -4,19 +4,16 @@ mod news;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chitchat_tls::{Credentials, NodeTls};
 use chitchat_transport::{Destination, InboxSender, SendError, TransportStats, UnreachableReason};
 use chitchat_transport_links::{
-    Admission, AdmissionLimits, Buckets, CloseCode, Connections, HandOver, Link as _, Linked as _,
-    News, Peer, SendQueue, Tasks, TotalBytes,
+    AdmissionLimits, CloseCode, Hub, HubOptions, Link as _, Linked as _, Peer,
 };
 use quinn::ConnectionError;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::code::varint;
 use crate::config::QuicConfig;
@@ -25,15 +22,6 @@ use crate::ending::{Cause, cause};
 use crate::link::{Established, QuicLink, drive};
 use crate::quinn_tasks::QuinnTasks;
 use crate::setup::Setup;
-
-/// Whether the transport goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Open,
-    /// What is queued is sent; nothing new is taken.
-    Closing,
-    Closed,
-}
 
 /// One socket that is listened on.
 #[derive(Debug, Clone)]
@@ -44,14 +32,10 @@ pub(crate) struct Ear {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) hub: Hub<QuicLink>,
     pub(crate) config: QuicConfig,
-    pub(crate) locals: Vec<SocketAddr>,
     pub(crate) tls: NodeTls,
     pub(crate) setup: Setup,
-    pub(crate) admission: Admission,
-    pub(crate) news: News,
-    pub(crate) buckets: Buckets,
-    pub(crate) phase: watch::Sender<Phase>,
     /// How many sockets are open.
     pub(crate) sockets: watch::Sender<usize>,
     /// Changes when a datagram could not be sent, for those who wait for an answer to it.
@@ -59,12 +43,8 @@ pub(crate) struct Shared {
     /// Where datagrams could not be sent because there is no way from the address that they have to
     /// come from; looked at by the janitor.
     unroutable: Mutex<HashSet<SocketAddr>>,
-    connections: Mutex<Connections<QuicLink>>,
     ears: Mutex<Vec<Ear>>,
-    tasks: Tasks,
     pub(crate) quinn_tasks: Arc<QuinnTasks>,
-    queued: Arc<TotalBytes>,
-    next_token: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -80,36 +60,29 @@ impl Shared {
         inbox: InboxSender,
         sockets: watch::Sender<usize>,
     ) -> Self {
-        let queued = TotalBytes::new(config.send_queue_bytes_total);
-        let own_id = tls.node_id().into();
-        let connections = Connections::new(own_id, config.send_queue_bytes, Arc::clone(&queued));
-        Self {
-            setup: Setup::new(&config),
-            admission: Admission::new(AdmissionLimits {
+        let hub = HubOptions {
+            own_id: tls.node_id().into(),
+            locals,
+            max_message_len: config.max_message_len,
+            send_queue_bytes: config.send_queue_bytes,
+            send_queue_bytes_total: config.send_queue_bytes_total,
+            admission: AdmissionLimits {
                 unproven: config.max_unproven_handshakes,
                 total: config.max_handshakes,
                 per_network: config.max_handshakes_per_network,
-            }),
+            },
+        };
+        Self {
+            hub: Hub::new(hub, inbox),
+            setup: Setup::new(&config),
             config,
-            locals,
             tls,
-            news: News::new(inbox),
-            buckets: Buckets::default(),
-            phase: watch::Sender::new(Phase::Open),
             sockets,
             send_failures: watch::Sender::new(None),
             unroutable: Mutex::default(),
-            connections: Mutex::new(connections),
             ears: Mutex::default(),
-            tasks: Tasks::new(),
             quinn_tasks: Arc::default(),
-            queued,
-            next_token: AtomicU64::new(1),
         }
-    }
-
-    pub(crate) fn connections(&self) -> MutexGuard<'_, Connections<QuicLink>> {
-        lock(&self.connections)
     }
 
     pub(crate) fn set_ears(&self, ears: Vec<Ear>) {
@@ -120,71 +93,39 @@ impl Shared {
         lock(&self.ears).clone()
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        *self.phase.borrow() == Phase::Open
-    }
-
-    /// Starts a task that ends with the transport.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
-    }
-
     /// Ends everything of ours at once. The sockets close when quinn's tasks have ended.
     pub(crate) fn end(&self, code: CloseCode) {
-        self.phase.send_replace(Phase::Closed);
-        self.tasks.end();
-        let unsent = self.connections().close(code);
-        self.news.counters.dropped_sending.add(unsent as u64);
+        self.hub.end(code);
+        self.hub.end_tasks();
         for ear in lock(&self.ears).drain(..) {
             ear.endpoint.close(varint(code), b"");
         }
-        self.news.close();
     }
 
     pub(crate) fn send(self: &Arc<Self>, to: &Destination, bytes: Bytes) -> Result<(), SendError> {
-        let result = self.try_send(to, bytes);
-        if let Err(error) = &result {
-            self.news.counters.refused(error);
-        }
-        result
+        let to_dial = self.hub.send(to, bytes)?;
+        self.dial(to_dial);
+        Ok(())
     }
 
-    fn try_send(self: &Arc<Self>, to: &Destination, bytes: Bytes) -> Result<(), SendError> {
-        if !self.is_open() {
-            return Err(SendError::Closed);
+    fn dial(self: &Arc<Self>, peer: Option<Peer>) {
+        if let Some(peer) = peer {
+            self.hub.spawn(dial::reach(Arc::clone(self), peer));
         }
-        let (len, limit) = (bytes.len(), self.config.max_message_len);
-        if len > limit {
-            return Err(SendError::TooLarge { len, limit });
-        }
-        let handed = self.connections().hand_over(to, bytes, &self.locals)?;
-        if let HandOver::Dial(peer) = handed {
-            self.spawn(dial::reach(Arc::clone(self), peer));
-        }
-        Ok(())
     }
 
     /// Takes in a connection whose peer's identity was verified, and drives it.
     pub(crate) fn admit(self: &Arc<Self>, established: Established, reached: Option<&Peer>) {
-        let token = self.next_token.fetch_add(1, Ordering::Relaxed);
-        let queue = SendQueue::new(self.config.send_queue_bytes, Arc::clone(&self.queued));
+        let (token, queue) = self.hub.new_link();
         let link = Arc::new(QuicLink::new(token, established, queue));
-        let node_id = Arc::clone(link.node_id());
-        let remote = link.remote();
-        let dialled = link.dialled().is_some();
-        self.news.counters.connections_opened.add(1);
-        let mut connections = self.connections();
-        if !self.is_open() {
-            drop(connections);
-            link.close(CloseCode::ShuttingDown, "");
+        if !self.hub.admit(&link, reached) {
             return;
         }
-        let dropped = connections.admit(&link, reached, Instant::now());
-        drop(connections);
-        self.news.counters.dropped_sending.add(dropped as u64);
-        tracing::debug!(peer = %node_id, %remote, dialled, token, "quic: connected");
+        let (peer, remote) = (link.node_id(), link.remote());
+        let dialled = link.dialled().is_some();
+        tracing::debug!(%peer, %remote, dialled, token, "quic: connected");
         let shared = Arc::clone(self);
-        self.spawn(async move {
+        self.hub.spawn(async move {
             let (error, unsent) = drive(Arc::clone(&link), Arc::clone(&shared)).await;
             shared.ended(&link, &error, unsent);
         });
@@ -192,31 +133,27 @@ impl Shared {
 
     /// A connection has ended.
     fn ended(self: &Arc<Self>, link: &Arc<QuicLink>, error: &ConnectionError, unsent: Vec<Bytes>) {
-        self.connections().remove(link.token());
+        self.hub.connections().remove(link.token());
         let (node_id, remote) = (link.node_id(), link.remote());
         let by_us = link.dialled().is_some();
         let cause = cause(error, link.is_confirmed(), by_us);
         tracing::debug!(peer = %node_id, %remote, %error, token = link.token(), "quic: connection ended");
+        let news = &self.hub.news;
         match cause {
             Cause::Orderly => {}
             Cause::Rejected(reason) => {
-                self.rejected(link.dialled().unwrap_or(remote), Some(node_id), reason);
-                self.news.counters.dropped_sending.add(unsent.len() as u64);
+                self.hub.rejected(link.dialled().unwrap_or(remote), Some(node_id), reason);
+                news.counters.dropped_sending.add(unsent.len() as u64);
                 return;
             }
             Cause::Lost(name) => {
-                self.news.failure(name);
+                news.failure(name);
                 let reason = UnreachableReason::ConnectionLost;
-                self.news.unreachable(remote, Some(Arc::clone(node_id)), reason);
+                news.unreachable(remote, Some(Arc::clone(node_id)), reason);
             }
         }
-        // What was not begun to be sent may go another way.
-        let to = Destination::node(Arc::clone(node_id), [link.dialled().unwrap_or(remote)]);
-        for message in unsent {
-            if self.try_send(&to, message).is_err() {
-                self.news.counters.dropped_sending.add(1);
-            }
-        }
+        let to_dial = self.hub.reroute(link, unsent);
+        self.dial(to_dial);
     }
 
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
@@ -224,9 +161,7 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> TransportStats {
-        let mut stats = self.news.stats();
-        stats.send_queue_bytes = self.queued.get();
-        stats.connections = self.connections().len();
+        let mut stats = self.hub.stats();
         stats.credentials_expire_at = Some(self.credentials().not_after());
         stats
     }

@@ -11,17 +11,17 @@ use chitchat_transport::{
     Destination, Inbound, Inbox, InboxLimits, OpenError, OpenOptions, Report, SendError, Transport,
     TransportReceiver, TransportSender, TransportStats, inbox,
 };
-use chitchat_transport_links::{CloseCode, Link as _, credentials_report};
+use chitchat_transport_links::{CloseCode, credentials_report};
 use quinn::Endpoint;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::accept;
 use crate::config::{QuicConfig, QuicConfigError};
 use crate::janitor;
 use crate::reset_key::ResetKey;
 use crate::setup::NoCipherSuite;
-use crate::shared::{Ear, Phase, Shared};
+use crate::shared::{Ear, Shared};
 use crate::socket::{BoundSocket, SocketObserver, SteadySocket};
 
 /// As many as a node can advertise.
@@ -141,14 +141,14 @@ impl QuicTransport {
         shared.set_ears(ears.clone());
         let server = Arc::new(server);
         for ear in ears {
-            shared.spawn(accept::listen(Arc::clone(&shared), ear, Arc::clone(&server)));
+            shared.hub.spawn(accept::listen(Arc::clone(&shared), ear, Arc::clone(&server)));
         }
-        shared.spawn(janitor::tend(Arc::clone(&shared)));
+        shared.hub.spawn(janitor::tend(Arc::clone(&shared)));
         let (tls, teller) = (shared.tls.clone(), Arc::clone(&shared));
-        shared.spawn(async move {
+        shared.hub.spawn(async move {
             tls.run(move |event| {
                 if let Some(report) = credentials_report(event) {
-                    teller.news.tell(Report::Credentials(report));
+                    teller.hub.news.tell(Report::Credentials(report));
                 }
             })
             .await;
@@ -186,7 +186,7 @@ impl TransportSender for QuicSender {
     }
 
     fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.shared.locals.clone()
+        self.shared.hub.locals.clone()
     }
 
     fn peer_capacity(&self) -> Option<usize> {
@@ -199,21 +199,9 @@ impl TransportSender for QuicSender {
 
     async fn close(&self) {
         let shared = &self.shared;
-        shared.phase.send_if_modified(|phase| {
-            let open = *phase == Phase::Open;
-            if open {
-                *phase = Phase::Closing;
-            }
-            open
-        });
-        // Not only for the first caller: it may have given up waiting.
-        let phase = *shared.phase.borrow();
-        if phase == Phase::Closing {
-            // Those that do not take it in time do not get it.
-            let _ = timeout(FLUSH_FOR, flushed(shared)).await;
+        if shared.hub.close(FLUSH_FOR).await {
             let ears = shared.ears();
             shared.end(CloseCode::ShuttingDown);
-            shared.connections().forget();
             let idle = async {
                 for ear in &ears {
                     ear.endpoint.wait_idle().await;
@@ -228,22 +216,9 @@ impl TransportSender for QuicSender {
     }
 }
 
-/// Waits until everything that was handed over is on its way.
-async fn flushed(shared: &Shared) {
-    let deadline = Instant::now() + FLUSH_FOR;
-    loop {
-        let links = shared.connections().all();
-        if links.iter().all(|(link, _)| link.is_flushed()) || Instant::now() >= deadline {
-            return;
-        }
-        sleep(Duration::from_millis(2)).await;
-    }
-}
-
 impl Drop for QuicSender {
     fn drop(&mut self) {
         self.shared.end(CloseCode::ShuttingDown);
-        self.shared.connections().forget();
     }
 }
 

@@ -57,10 +57,10 @@ pub(crate) async fn drive(
     link: Arc<QuicLink>,
     shared: Arc<Shared>,
 ) -> (ConnectionError, Vec<Bytes>) {
-    let bucket = shared.buckets.of(&link.proof.identity.node_id);
+    let bucket = shared.hub.buckets.of(&link.proof.identity.node_id);
     let mut driver = Driver {
         link,
-        inbox: shared.news.share_of_inbox(),
+        inbox: shared.hub.news.share_of_inbox(),
         shared,
         sending: JoinSet::new(),
         bulk_streams: 0,
@@ -133,7 +133,7 @@ impl Driver {
         match read {
             Ok(message) => self.deliver(message),
             Err(NoMessage::Malformed | NoMessage::TooSlow) => {
-                self.shared.news.counters.dropped_malformed.add(1);
+                self.shared.hub.news.counters.dropped_malformed.add(1);
             }
             // Cut by the peer: it gave up itself.
             Err(NoMessage::Cut) => {}
@@ -162,13 +162,13 @@ impl Driver {
         if !std::mem::replace(&mut self.heard, true)
             && let Some(addr) = self.link.dialled()
         {
-            self.shared.connections().backoffs.succeeded(addr, self.link.node_id());
+            self.shared.hub.connections().backoffs.succeeded(addr, self.link.node_id());
         }
         let len = message.len() as u64;
         let message = InboundMessage::new(message, self.link.reply_path())
             .with_peer(Arc::clone(&self.link.proof.identity.node_id));
         if let Some(inbox) = &self.inbox {
-            self.shared.news.deliver(inbox, Inbound::Message(message), len);
+            self.shared.hub.news.deliver(inbox, Inbound::Message(message), len);
         }
     }
 
@@ -224,8 +224,8 @@ impl Driver {
         let len = message.len();
         self.link.note_sent();
         self.link.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.shared.news.counters.messages_sent.add(1);
-        self.shared.news.counters.bytes_sent.add(len as u64);
+        self.shared.hub.news.counters.messages_sent.add(1);
+        self.shared.hub.news.counters.bytes_sent.add(len as u64);
         let connection = self.link.connection.clone();
         self.sending.spawn(async move {
             let acknowledged = send_message(connection, message, priority).await;
@@ -235,10 +235,10 @@ impl Driver {
 
     fn note_datagram(&self, len: usize, sent: bool) {
         if sent {
-            self.shared.news.counters.messages_sent.add(1);
-            self.shared.news.counters.bytes_sent.add(len as u64);
+            self.shared.hub.news.counters.messages_sent.add(1);
+            self.shared.hub.news.counters.bytes_sent.add(len as u64);
         } else {
-            self.shared.news.counters.dropped_sending.add(1);
+            self.shared.hub.news.counters.dropped_sending.add(1);
         }
     }
 
@@ -257,7 +257,7 @@ impl Driver {
                 if acknowledged {
                     self.link.confirm();
                 } else {
-                    self.shared.news.counters.dropped_sending.add(1);
+                    self.shared.hub.news.counters.dropped_sending.add(1);
                 }
             }
         }

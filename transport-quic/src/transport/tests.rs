@@ -3,7 +3,8 @@ use chitchat_transport::InboundMessage;
 use chitchat_transport::errno::classify;
 
 use super::*;
-use chitchat_transport_links::Linked as _;
+use chitchat_transport_links::{Link as _, Linked as _};
+use tokio::time::sleep;
 
 /// For what happens within milliseconds.
 const GUARD: Duration = Duration::from_secs(20);
@@ -71,7 +72,7 @@ async fn a_connection_on_which_nothing_waits_is_flushed() {
     a.send(&b.to("b"), &[0; 20_000]);
     b.message().await;
     until("all is on its way", || {
-        let connections = a.sender.shared.connections();
+        let connections = a.sender.shared.hub.connections();
         connections.iter().all(|(link, _)| link.is_flushed())
     })
     .await;
@@ -116,7 +117,7 @@ fn a_connection_that_was_dialled_with_a_former_certificate_counts_as_such() {
     std::thread::sleep(Duration::from_millis(200));
     identity.update(ca.issue("a").unwrap().material()).unwrap();
     stands.block_on(b.message());
-    let connections = a.sender.shared.connections();
+    let connections = a.sender.shared.hub.connections();
     let shown: Vec<u64> = connections.iter().map(|(link, _)| link.proof.leaf_epoch()).collect();
     assert_eq!(shown, [0]);
     assert_eq!(a.sender.shared.credentials().leaf_epoch(), 1);
@@ -128,7 +129,7 @@ async fn a_node_that_is_taken_for_another_keeps_its_connection() {
     let (a, mut b) = pair().await;
     a.send(&b.to("b"), b"hello");
     b.message().await;
-    let token = b.sender.shared.connections().iter().map(|(link, _)| link.token()).next();
+    let token = b.sender.shared.hub.connections().iter().map(|(link, _)| link.token()).next();
     a.send(&b.to("c"), b"for somebody who was here");
     until("a has found out", || a.sender.stats().identities_refused.contains_key("wrong_node"))
         .await;
@@ -138,7 +139,7 @@ async fn a_node_that_is_taken_for_another_keeps_its_connection() {
     })
     .await;
     {
-        let connections = b.sender.shared.connections();
+        let connections = b.sender.shared.hub.connections();
         let serves = connections.of_node("a").map(|link| link.token());
         assert_eq!(serves, token);
         assert!(connections.iter().all(|(link, _)| link.ending().get().is_none()));
@@ -160,7 +161,7 @@ async fn a_peer_that_rejects_us_is_dialled_less_and_less_often() {
         a.sender.stats().failures.get("rejected by a peer").is_some_and(|times| *times >= 4)
     })
     .await;
-    assert!(a.sender.shared.connections().backoffs.in_a_row(b.addr()) >= 4);
+    assert!(a.sender.shared.hub.connections().backoffs.in_a_row(b.addr()) >= 4);
 }
 
 #[tokio::test]
@@ -168,7 +169,7 @@ async fn a_short_message_does_not_wait_for_a_long_one_that_stands() {
     let (a, mut b) = pair().await;
     a.send(&b.to("b"), b"hello");
     b.message().await;
-    let links = || a.sender.shared.connections().of_node("b").cloned();
+    let links = || a.sender.shared.hub.connections().of_node("b").cloned();
     let mut long = links().unwrap().connection.open_uni().await.unwrap();
     long.write_all(&(4_u32 << 20).to_be_bytes()).await.unwrap();
     long.write_all(&[0; 1_000]).await.unwrap();
