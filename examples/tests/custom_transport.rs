@@ -119,3 +119,29 @@ fn the_example_is_shorter_than_150_lines_of_code() {
     let lines: usize = sources.iter().map(|source| source.lines().filter(is_code).count()).sum();
     assert!((50..150).contains(&lines), "{lines} lines of code");
 }
+
+#[test]
+fn the_guide_quotes_the_example_as_it_is() {
+    let source = include_str!("../custom_transport/unix.rs");
+    let guide = include_str!("../../docs/custom-transports.md");
+    let mut quotes = 0;
+    for quote in guide.split("```rs\n").skip(1) {
+        let (quote, _) = quote.split_once("```").expect("a quote ends");
+        assert!(source.contains(quote), "this is not in unix.rs:\n{quote}");
+        quotes += 1;
+    }
+    assert!(quotes >= 4, "only {quotes} quotes were found");
+}
+
+#[test]
+fn the_guide_says_of_every_check_what_its_failure_means() {
+    let suite = include_str!("../../transport/src/conformance/mod.rs");
+    let guide = include_str!("../../docs/custom-transports.md");
+    let (_, list) = suite.split_once("@tests $factory;").expect("the list of checks");
+    let (list, _) = list.split_once(");").expect("its end");
+    let checks: Vec<&str> = list.split_whitespace().collect();
+    assert!(checks.len() >= 17, "only {} checks were found", checks.len());
+    for check in checks {
+        assert!(guide.contains(&format!("| `{check}` | ")), "the guide does not explain {check}");
+    }
+}
