@@ -17,6 +17,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 /// A certificate chain with its key.
 #[derive(Debug)]
 pub struct Papers {
+    /// What its holder calls itself where the transport asks for that besides.
+    pub name: String,
     /// The leaf first.
     pub chain: Vec<CertificateDer<'static>>,
     /// Of the leaf.
@@ -25,7 +27,7 @@ pub struct Papers {
 
 impl Clone for Papers {
     fn clone(&self) -> Self {
-        Self { chain: self.chain.clone(), key: self.key.clone_key() }
+        Self { name: self.name.clone(), chain: self.chain.clone(), key: self.key.clone_key() }
     }
 }
 

@@ -58,11 +58,12 @@ pub(crate) async fn start_at<W: Wire>(
 
 /// A certificate of a CA for a node of its cluster, as a stranger would hold it.
 pub(crate) fn papers(ca: &ClusterCa, node_id: &str) -> Papers {
-    papers_of(&ca.issue(node_id).unwrap())
+    papers_of(node_id, &ca.issue(node_id).unwrap())
 }
 
-fn papers_of(certificate: &NodeCertificate) -> Papers {
-    Papers { chain: certificate.chain().to_vec(), key: certificate.private_key() }
+fn papers_of(name: &str, certificate: &NodeCertificate) -> Papers {
+    let (chain, key) = (certificate.chain().to_vec(), certificate.private_key());
+    Papers { name: name.to_owned(), chain, key }
 }
 
 /// A certificate for a node, with the CA that issued it and others as trust anchors.
@@ -153,7 +154,7 @@ impl<W: Wire> Stage<W> {
 
     /// A certificate of the stage's CA with another name in it.
     pub(crate) fn papers_for_san(&self, san: &str) -> Papers {
-        papers_of(&self.ca.issue_with(IssueOptions::new("mallory").sans([san])).unwrap())
+        papers_of("mallory", &self.ca.issue_with(IssueOptions::new("mallory").sans([san])).unwrap())
     }
 
     /// A certificate for mallory that is valid from and until so many seconds from now.
@@ -164,7 +165,7 @@ impl<W: Wire> Stage<W> {
             if seconds < 0 { now - away } else { now + away }
         };
         let options = IssueOptions::new("mallory").validity(at(seconds.start), at(seconds.end));
-        papers_of(&self.ca.issue_with(options).unwrap())
+        papers_of("mallory", &self.ca.issue_with(options).unwrap())
     }
 
     /// Waits until alice has refused somebody for this reason.

@@ -1,14 +1,18 @@
 //! Taking in what comes.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chitchat_transport::errno::classify;
 use chitchat_transport::{InboundMessage, InboxShare};
 use chitchat_transport_links::{Link as _, Linked as _, SharedBucket};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::ending::{End, rejection};
@@ -71,8 +75,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     async fn read(&mut self) -> Result<io::Result<usize>, End> {
-        self.came.reserve(FRAME_LIMIT + HEADER);
-        let reading = self.half.read_buf(&mut self.came);
+        let reading = read_some(&mut self.half, &mut self.came);
         match [self.frame_due, self.long_due].into_iter().flatten().min() {
             None => Ok(reading.await),
             Some(due) => timeout_at(due, reading).await.map_err(|_| End::TooSlow),
@@ -92,7 +95,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 Received::Part { first: true } => {
                     let seconds = self.decoder.awaits().unwrap_or_default() as u64 / LEAST_RATE;
                     self.long_due = Some(Instant::now() + PATIENCE + Duration::from_secs(seconds));
-                    // It was paid for with its first part.
+                    // It is paid for when it is whole.
                     continue;
                 }
                 Received::Part { first: false } => continue,
@@ -109,7 +112,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             }
             self.spend().await;
         }
-        if !self.came.is_empty() {
+        if self.came.is_empty() {
+            // A connection at rest holds no buffer.
+            self.came = BytesMut::new();
+        } else {
             self.frame_due.get_or_insert_with(|| Instant::now() + PATIENCE);
         }
         Ok(())
@@ -138,6 +144,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             shared.hub.news.deliver_by(inbox, message);
         }
     }
+}
+
+/// Reads what is there into a buffer that is on the stack, and not kept while waiting.
+async fn read_some(half: &mut (impl AsyncRead + Unpin), came: &mut BytesMut) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut buffer = [const { MaybeUninit::uninit() }; FRAME_LIMIT + HEADER];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        ready!(Pin::new(&mut *half).poll_read(cx, &mut buffer))?;
+        came.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+    .await
 }
 
 fn lost(error: &io::Error) -> &'static str {

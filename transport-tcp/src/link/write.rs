@@ -42,6 +42,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 self.fill(link, shared);
             }
             if self.out.is_empty() {
+                // A connection at rest holds no buffer.
+                self.out = BytesMut::new();
                 link.writing.store(false, Ordering::Release);
                 link.queue.filled.notified().await;
                 continue;

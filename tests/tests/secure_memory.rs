@@ -8,7 +8,7 @@ mod secure;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat_tests::net::{Quic, Session, Wire};
+use chitchat_tests::net::{Quic, Session, TlsTcp, Wire};
 use peak_alloc::PeakAlloc;
 use secure::stage::{Stage, papers};
 
@@ -19,9 +19,15 @@ static HEAP: PeakAlloc = PeakAlloc;
 /// buffers for datagrams, and as much again on the stranger's side.
 const BOUND: usize = 64 << 20;
 
+/// One after the other: there is one heap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floods_and_endless_messages_take_bounded_memory() {
-    let mut stage = Stage::new(Quic).await;
+    take_bounded_memory(Quic).await;
+    take_bounded_memory(TlsTcp).await;
+}
+
+async fn take_bounded_memory<W: Wire>(wire: W) {
+    let mut stage = Stage::new(wire).await;
     let before = HEAP.current_usage();
     HEAP.reset_peak_usage();
     for round in 0..3 {
@@ -37,6 +43,6 @@ async fn floods_and_endless_messages_take_bounded_memory() {
         stage.gossips_on().await;
     }
     let growth = HEAP.peak_usage().saturating_sub(before);
-    println!("the heap grew by at most {growth} bytes (bound {BOUND})");
+    println!("{}: the heap grew by at most {growth} bytes (bound {BOUND})", W::NAME);
     assert!(growth < BOUND, "the heap grew by {growth} bytes");
 }

@@ -3,16 +3,16 @@
 #![allow(clippy::print_stdout, reason = "the figures are of interest")]
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use chitchat::quic::{QuicReceiver, QuicSender, QuicTransport};
 use chitchat::tls::ClusterCa;
 use chitchat::transport::{
     Destination, Inbound, OpenOptions, SendError, Transport, TransportReceiver, TransportSender,
 };
-use chitchat_tests::net::{LinkProfile, UdpRelay};
+use chitchat_tests::net::{LinkProfile, Quic, TcpRelay, TlsTcp, UdpRelay, Wire};
 use tokio::time::{Instant, sleep, timeout};
 
 const GUARD: Duration = Duration::from_secs(180);
@@ -27,10 +27,30 @@ const BUFFER: usize = 200_000;
 /// under way at either end, since only complete ones are counted.
 const OVERTAKEN: usize = (RATE as usize / 8) * 40 / 1_000 + 2 * BULK_LEN;
 
-async fn open(ca: &ClusterCa, node_id: &str) -> (QuicSender, QuicReceiver) {
+type SenderOf<W> = <<W as Wire>::Transport as Transport>::Sender;
+type ReceiverOf<W> = <<W as Wire>::Transport as Transport>::Receiver;
+
+async fn open<W: Wire>(wire: &W, node_id: &str, ca: &ClusterCa) -> (SenderOf<W>, ReceiverOf<W>) {
     let identity = ca.issue(node_id).unwrap().tls_config().unwrap();
     let options = OpenOptions::new("bulk", node_id, vec!["127.0.0.1:0".parse().unwrap()]);
-    QuicTransport::new(identity).open(options).await.unwrap()
+    wire.transport(identity).open(options).await.unwrap()
+}
+
+fn link() -> LinkProfile {
+    LinkProfile { rate: Some(RATE), delay: ONE_WAY, buffer: BUFFER, loss: 0.0 }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_message_overtakes_the_bulk_before_it_over_quic() {
+    let relay = async |target| UdpRelay::new(target, link(), 1).await.map(|r| (r.addr(), r));
+    a_small_message_overtakes_the_bulk_before_it(Quic, relay).await;
+}
+
+/// Without a bound on what the kernel takes ahead of what it sends, megabytes would be before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_message_overtakes_the_bulk_before_it_over_tcp() {
+    let relay = async |target| TcpRelay::new(target, link()).await.map(|r| (r.addr(), r));
+    a_small_message_overtakes_the_bulk_before_it(TlsTcp, relay).await;
 }
 
 fn small(number: u64) -> Bytes {
@@ -41,14 +61,15 @@ fn small(number: u64) -> Bytes {
 
 /// What counts is how much bulk arrives between the sending of a small message and its arrival:
 /// on a link of a known rate that is a time, but one that a busy test machine cannot falsify.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_small_message_overtakes_the_bulk_before_it() {
+async fn a_small_message_overtakes_the_bulk_before_it<W: Wire, R>(
+    wire: W,
+    relay: impl AsyncFnOnce(SocketAddr) -> std::io::Result<(SocketAddr, R)>,
+) {
     let ca = ClusterCa::generate("bulk").unwrap();
-    let (sender, _keep) = open(&ca, "a").await;
-    let (receiver, mut inbox) = open(&ca, "b").await;
-    let profile = LinkProfile { rate: Some(RATE), delay: ONE_WAY, buffer: BUFFER, loss: 0.0 };
-    let relay = UdpRelay::new(receiver.local_addrs()[0], profile, 1).await.unwrap();
-    let to = Destination::node("b", [relay.addr()]);
+    let (sender, _keep) = open(&wire, "a", &ca).await;
+    let (receiver, mut inbox) = open(&wire, "b", &ca).await;
+    let (addr, _relay) = relay(receiver.local_addrs()[0]).await.unwrap();
+    let to = Destination::node("b", [addr]);
     let sender = Arc::new(sender);
     let arrived = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let sent = Arc::new(std::sync::Mutex::new(VecDeque::new()));
@@ -109,8 +130,9 @@ async fn a_small_message_overtakes_the_bulk_before_it() {
     delays.sort_unstable();
     let at = |share: usize| overtaken.len() * share / 100;
     println!(
-        "small messages during {TOTAL} bytes: {} arrived; delay p50 {:?}, p99 {:?}; bulk that \
+        "{}: small messages during {TOTAL} bytes: {} arrived; delay p50 {:?}, p99 {:?}; bulk that \
          arrived meanwhile p50 {}, p99 {} bytes (bound {OVERTAKEN})",
+        W::NAME,
         overtaken.len(),
         delays[at(50)],
         delays[at(99)],
