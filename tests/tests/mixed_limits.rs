@@ -63,7 +63,7 @@ async fn all_have_everything<T: Transport>(
     }
     for node in nodes {
         for number in 0..KEYS {
-            node.set(&format!("key-{number}"), &value(number)).unwrap();
+            node.set(format!("key-{number}"), value(number)).unwrap();
         }
     }
     for node in nodes {
