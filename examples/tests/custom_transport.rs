@@ -88,14 +88,14 @@ async fn a_peer_that_does_not_read_holds_up_nobody_else() {
     let (live, mut received) =
         network.transport("n").open(options("127.0.0.1:0")).await.expect("open");
     // Sockets that nobody reads from, as of processes that were stopped.
-    let stopped: Vec<(UnixDatagram, Destination)> = (1_000..1_030)
+    let stopped: Vec<(UnixDatagram, Destination)> = (1_000..1_004)
         .map(|port| {
             let addr = SocketAddr::from(([127, 0, 0, 1], port));
             let path = network.0.path().join(addr.to_string());
             (UnixDatagram::bind(path).expect("a socket"), Destination::addr(addr))
         })
         .collect();
-    let long = vec![7; sender.max_message_len()];
+    let long = vec![7; sender.preferred_message_len()];
     for (_socket, destination) in &stopped {
         let mut taken = 0;
         while sender.send(destination, long.clone().into()).is_ok() {
