@@ -103,7 +103,8 @@ pub(crate) fn notice_rate(notice: &Notice) -> Rate {
         Notice::OwnerFrozen { .. } => ("owner frozen", 1),
         Notice::NodeRefused { .. } => ("node refused", 1),
         Notice::RefusedByPeer { .. } => ("refused by peer", 1),
-        Notice::UnsupportedVersion { .. } => ("unsupported version", 1),
+        // Told once for each peer.
+        Notice::UnsupportedVersion { .. } => ("unsupported version", 16),
         Notice::IdentityMismatch { .. } => ("identity mismatch", 1),
         Notice::EntryTooLarge { .. } => ("entry too large", 1),
         _ => ("other", 1),
@@ -158,11 +159,13 @@ pub(crate) fn write_notice(notice: &Notice, suppressed: u64) {
         Notice::RefusedByPeer { peer, reason } => {
             tracing::warn!(%peer, ?reason, suppressed, "a peer does not accept this node");
         }
-        Notice::UnsupportedVersion { min, max } => tracing::warn!(
-            min,
-            max,
+        Notice::UnsupportedVersion { peer, addr, theirs, ours } => tracing::warn!(
+            peer = peer.as_deref(),
+            addr = addr.map(tracing::field::display),
+            %theirs,
+            %ours,
             suppressed,
-            "a peer reads no wire version that this node writes; upgrade the older one"
+            "a peer has no wire version in common with this node; upgrade the older one"
         ),
         Notice::IdentityMismatch { claimed, verified } => tracing::warn!(
             %claimed, %verified, suppressed,

@@ -16,6 +16,8 @@
 //! | [`BYTES`] | counter | bytes of messages, by `direction` |
 //! | [`DELTAS`] | counter | deltas by `outcome`: `applied`, `stale`, `parked`, `park_full`, `frozen`, `invalid`, `behind_floor` |
 //! | [`REFUSED`] | counter | what was refused, by `reason`: `malformed`, `version`, `cluster`, `unsolicited`, `identity`, `own`, `superseded`, `future`, `expired`, `nodes`, `foreign_writes`, `pushes` |
+//! | [`RENEGOTIATED`] | counter | questions that were asked again in another wire version |
+//! | [`NO_COMMON_VERSION`] | counter | messages, and members, that have no wire version in common with this node |
 //! | [`SEND_ERRORS`] | counter | messages that the transport did not take, by `reason`: `queue_full`, `too_large`, `no_usable_address`, `closed`, `other` |
 //! | [`DROPPED`] | counter | messages that the transport lost, by `reason`: `sending`, `receive_queue_full`, `malformed` |
 //! | [`FAILURES`] | counter | failures of the environment that the transport survived, by `error` |
@@ -50,6 +52,10 @@ pub const BYTES: &str = "chitchat_message_bytes_total";
 pub const DELTAS: &str = "chitchat_deltas_total";
 /// What was refused, by reason.
 pub const REFUSED: &str = "chitchat_refused_total";
+/// Questions that were asked again in another wire version.
+pub const RENEGOTIATED: &str = "chitchat_renegotiated_total";
+/// Messages, and members, that have no wire version in common with this node.
+pub const NO_COMMON_VERSION: &str = "chitchat_no_common_version_total";
 /// Messages that the transport did not take, by reason.
 pub const SEND_ERRORS: &str = "chitchat_send_errors_total";
 /// Messages that the transport lost, by reason.
@@ -136,6 +142,8 @@ impl Meter {
         count(ROUNDS, None, protocol.rounds);
         count(EVENTS, None, stats.events);
         count(MISSED, None, stats.missed_by_readers);
+        count(RENEGOTIATED, None, protocol.renegotiated);
+        count(NO_COMMON_VERSION, None, protocol.no_common_version);
         count(CONNECTIONS_OPENED, None, transport.connections_opened);
         let labelled = [
             (MESSAGES, "direction", "sent", protocol.messages_sent),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chitchat::ChitchatConfig;
 use chitchat_outside::{Inspected, PipeTransport, Switchboard, Tally};
 use chitchat_protocol::message::{Body, Header, Message, Refusal, SenderEntry};
-use chitchat_protocol::wire::{DecodeLimits, cluster_id_hash, encode_unsupported};
+use chitchat_protocol::wire::{DecodeLimits, VersionRange, cluster_id_hash, encode_unsupported};
 use chitchat_protocol::{Digest, Incarnation};
 use chitchat_transport::{
     Destination, Inbound, OpenOptions, Transport, TransportReceiver, TransportSender,
@@ -26,6 +26,7 @@ fn message(body: Body<'static>) -> Message<'static> {
         cluster_id_hash: cluster_id_hash("outside"),
         nonce: 1,
         echo: 0,
+        versions: VersionRange::BUILD,
         gossip_interval: Duration::from_millis(200),
         sender,
         observer: false,

@@ -10,6 +10,7 @@ use crate::id::NodeId;
 use crate::limits::{Limits, LinkLimits};
 use crate::node::is_from_the_future;
 use crate::state::{MAX_ADDRS, MAX_VERSION, OwnState};
+use crate::wire::VersionRange;
 
 /// How a node takes part in its cluster. Make one with [`Config::new`] or a preset, and change the
 /// fields that differ.
@@ -59,6 +60,8 @@ pub struct Config {
     pub initial_key_values: Vec<(String, String)>,
     /// Bounds.
     pub limits: Limits,
+    /// What the node reads and writes: what the build does, except in tests of negotiation.
+    pub(crate) wire_versions: VersionRange,
 }
 
 impl Config {
@@ -86,6 +89,7 @@ impl Config {
             dead_node_grace_period: Duration::from_secs(24 * 3600),
             initial_key_values: Vec::new(),
             limits: Limits::default(),
+            wire_versions: VersionRange::BUILD,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::id::{ChitchatId, Incarnation, NodeId};
 use crate::message::Refusal;
 use crate::state::{ClusterStateSnapshot, Difference, NodeState, NodeStatus};
+use crate::wire::VersionRange;
 
 /// A change of the published state.
 ///
@@ -137,12 +138,17 @@ pub enum Notice {
         /// Why.
         reason: Refusal,
     },
-    /// A peer speaks no wire version that we speak.
+    /// A peer has no wire version in common with us, so that we cannot talk to it. Told once for
+    /// each peer.
     UnsupportedVersion {
-        /// The oldest version it reads.
-        min: u8,
-        /// The newest version it reads.
-        max: u8,
+        /// The peer, if it is known who it is.
+        peer: Option<NodeId>,
+        /// Where it is, if that is known.
+        addr: Option<SocketAddr>,
+        /// The wire versions that it reads.
+        theirs: VersionRange,
+        /// The wire versions that we read.
+        ours: VersionRange,
     },
     /// A verified peer opened an exchange under another name than its certificate's.
     IdentityMismatch {

@@ -9,9 +9,11 @@ use crate::failure::Vitals;
 use crate::id::{Incarnation, NodeId};
 use crate::node::Path;
 use crate::state::{
-    KEY_ADDRS, KEY_INITIAL, KEY_STATUS, NodeStatus, Replica, STATUS_LEFT, decode_addrs,
+    KEY_ADDRS, KEY_INITIAL, KEY_PROTOCOL, KEY_STATUS, NodeStatus, Replica, STATUS_LEFT,
+    decode_addrs,
 };
 use crate::time::Timestamp;
+use crate::wire::VersionRange;
 
 /// One node: its newest incarnation, and nothing of the ones before it.
 #[derive(Clone, Debug)]
@@ -33,6 +35,11 @@ pub(crate) struct Member {
     path_at: Timestamp,
     /// Proves to the node that we can be reached at our address.
     pub(crate) token: u64,
+    /// The wire versions that the node reads: as its last message said, or before there was one, as
+    /// its namespace says (rule W1).
+    pub(crate) versions: Option<VersionRange>,
+    /// That we have none of them has been told.
+    pub(crate) told_of_versions: bool,
     /// Number of versions that the node started with, once known.
     initial: Option<u64>,
     /// Not updated until then, because it is at its size limit.
@@ -63,6 +70,8 @@ impl Member {
             path: None,
             path_at: Timestamp::MIN,
             token: 0,
+            versions: None,
+            told_of_versions: false,
             initial: None,
             frozen_until: None,
             introducer: None,
@@ -100,6 +109,10 @@ impl Member {
         }
         let status = self.replica.get(KEY_STATUS).and_then(|entry| entry.value());
         self.left |= status == Some(STATUS_LEFT);
+        if self.versions.is_none() {
+            let versions = self.replica.get(KEY_PROTOCOL).and_then(|entry| entry.value());
+            self.versions = versions.and_then(VersionRange::from_text);
+        }
         let addrs = self.replica.get(KEY_ADDRS).and_then(|entry| entry.value());
         let addrs = addrs.map(decode_addrs).unwrap_or_default();
         if *addrs != *self.addrs {

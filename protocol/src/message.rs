@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::delta::NodeDelta;
 use crate::digest::{Digest, DigestEntry};
 use crate::id::Incarnation;
+use crate::wire::VersionRange;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Header<'a> {
     pub nonce: u64,
     /// The peer's nonce: the one answered, or in a Syn the last token that the peer gave us.
     pub echo: u64,
+    /// The wire versions that the sender reads.
+    pub versions: VersionRange,
     /// The sender's gossip interval, 1 ms to 1 h. Ages are counted in tenths of it.
     pub gossip_interval: Duration,
     /// The sender's own entry, in full.

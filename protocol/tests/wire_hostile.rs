@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chitchat_protocol::message::{Body, Header, Message, SenderEntry, TrainPart};
 use chitchat_protocol::wire::{
-    DecodeLimits, EncodeOptions, Envelope, Frame, Kind, cluster_id_hash, encode_unsupported,
+    DecodeLimits, EncodeOptions, Envelope, Frame, Kind, VersionRange, cluster_id_hash,
+    encode_unsupported,
 };
 use chitchat_protocol::{
     DecodeError, DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta, PruneSection,
@@ -30,6 +31,7 @@ fn message(body: Body<'_>) -> Message<'_> {
         cluster_id_hash: cluster_id_hash("prod"),
         nonce: 5,
         echo: 6,
+        versions: VersionRange::BUILD,
         gossip_interval: Duration::from_millis(1),
         sender,
         observer: false,
@@ -367,7 +369,7 @@ fn unsupported_is_read_in_any_version_and_carries_no_message() {
         (bytes[5], bytes[6]) = (version, u8::MAX);
         let frame = Frame::parse(&bytes, &DecodeLimits::default()).unwrap();
         assert_eq!(frame.kind(), Kind::Unsupported);
-        assert_eq!(frame.peer_range(), version..=u8::MAX);
+        assert_eq!(Some(frame.peer_range()), VersionRange::new(version, u8::MAX));
         assert_eq!((frame.cluster_id_hash(), frame.nonce(), frame.echo()), (1, 0, 2));
         assert!(matches!(frame.message(), Err(DecodeError::Malformed(_))));
     }

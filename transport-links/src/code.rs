@@ -145,4 +145,15 @@ mod tests {
         }
         assert_eq!(CloseCode::from_number(99), None);
     }
+
+    #[test]
+    fn the_document_of_the_wire_format_lists_every_close_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire-format.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let table = text.split("<!-- begin: close codes -->").nth(1).unwrap();
+        let table = table.split("<!-- end: close codes -->").next().unwrap();
+        let rows = table.lines().filter_map(|row| row.strip_prefix("| ")?.split(' ').next());
+        let listed: Vec<u8> = rows.filter_map(|number| number.parse().ok()).collect();
+        assert_eq!(listed, ALL.map(CloseCode::number));
+    }
 }

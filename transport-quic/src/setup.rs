@@ -120,3 +120,35 @@ fn transport(config: &QuicConfig, keep_alive: Option<Duration>) -> TransportConf
         .initial_rtt(INITIAL_RTT);
     transport
 }
+
+#[cfg(test)]
+mod tests {
+    use chitchat_transport_links::BULK_FROM;
+
+    use super::*;
+    use crate::code::{STREAM_CUT, STREAM_REFUSED};
+    use crate::config::MESSAGE_LIMIT;
+
+    #[test]
+    fn the_document_of_the_wire_format_states_how_messages_are_mapped() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire-format.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let section = text.split("\n## QUIC\n").nth(1).unwrap();
+        let section: Vec<&str> = section.split_whitespace().collect();
+        let section = section.join(" ");
+        let alpn = std::str::from_utf8(ALPN).unwrap();
+        let idle = QuicConfig::default().idle_timeout.as_secs();
+        for statement in [
+            format!("ALPN is `{alpn}`."),
+            format!("up to {} KiB goes into a datagram", BULK_FROM >> 10),
+            format!("of any length up to {} MiB", MESSAGE_LIMIT >> 20),
+            format!("says more than {} MiB", MESSAGE_LIMIT >> 20),
+            format!("STOP_SENDING, code {STREAM_REFUSED}"),
+            format!("resets the stream with code {STREAM_CUT}"),
+            format!("At most {MAX_STREAMS} unidirectional streams"),
+            format!("closed after {idle} s"),
+        ] {
+            assert!(section.contains(&statement), "{statement:?}");
+        }
+    }
+}

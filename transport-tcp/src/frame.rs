@@ -346,4 +346,51 @@ mod tests {
             prop_assert!(held + came.len() <= bytes.len());
         }
     }
+
+    /// A part of `docs/wire-format.md`.
+    fn documented(name: &str) -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire-format.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, part) = text.split_once(&format!("<!-- begin: {name} -->")).unwrap();
+        let (part, _) = part.split_once(&format!("<!-- end: {name} -->")).unwrap();
+        part.to_owned()
+    }
+
+    #[test]
+    fn the_document_of_the_wire_format_lists_every_kind_of_frame() {
+        let table = documented("TCP frames");
+        let rows = table.lines().filter(|line| line.starts_with("| ")).skip(2);
+        let kinds: Vec<(u8, String)> = rows
+            .map(|row| {
+                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+                (cells[1].parse().unwrap(), cells[2].to_owned())
+            })
+            .collect();
+        let expected = [
+            (MESSAGE, "message"),
+            (BEGIN, "begin"),
+            (CONTINUE, "continue"),
+            (GOODBYE, "goodbye"),
+            (PING, "ping"),
+            (PONG, "pong"),
+        ];
+        assert_eq!(kinds, expected.map(|(kind, name)| (kind, name.to_owned())));
+        for limit in ["16,384", "4,194,304", "512"] {
+            assert!(table.contains(limit), "{limit}");
+        }
+        assert_eq!((FRAME_LIMIT, MESSAGE_LIMIT, REASON_LIMIT), (16_384, 4_194_304, 512));
+    }
+
+    #[test]
+    fn the_document_of_the_wire_format_shows_what_is_sent() {
+        let example = documented("TCP example").replace("```", "");
+        let documented: Vec<u8> =
+            example.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        let preface = crate::preface::Preface { node_id: "a".into(), listens_on: 7_280 };
+        let mut sent = preface.encode();
+        put_message(&mut sent, b"hi");
+        put_ping(&mut sent);
+        put_goodbye(&mut sent, CloseCode::ShuttingDown, "");
+        assert_eq!(documented, sent);
+    }
 }

@@ -89,6 +89,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_document_of_the_wire_format_states_the_lengths() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire-format.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let config = PlainUdpConfig::default();
+        let lengths = [
+            (MAX_DATAGRAM, "A message has at most 65,507 bytes"),
+            (config.preferred_message_len, "packed up to 1,400 bytes"),
+        ];
+        for (length, statement) in lengths {
+            let digits: String = statement.chars().filter(char::is_ascii_digit).collect();
+            assert_eq!(digits.parse(), Ok(length));
+            assert!(text.contains(statement), "{statement:?}");
+        }
+    }
+
+    #[test]
     fn every_setting_is_checked_and_the_error_says_what_is_allowed() {
         assert_eq!(PlainUdpConfig::default().validate(), Ok(()));
         let wrong: [fn(&mut PlainUdpConfig); 7] = [

@@ -10,7 +10,7 @@ use crate::node::hear::{Heard, Sign};
 use crate::node::serve::{AnswerKind, Service};
 use crate::node::{Node, Origin, Target};
 use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
-use crate::wire::size;
+use crate::wire::{EncodeOptions, size};
 
 /// An address that has not proved that it wants it gets at most this many times what it sent.
 const REFLECTION_FACTOR: usize = 3;
@@ -52,7 +52,7 @@ impl Node {
         if let Some(reason) = refusal {
             let node_id = NodeId::from(&*sender.node_id);
             self.notify(Notice::NodeRefused { node_id, reason });
-            self.answer(origin, header.nonce, None, Body::Refused { reason });
+            self.answer(origin, header, None, Body::Refused { reason });
             return;
         }
         // Our own entry comes first: on a conflict nothing of our namespace is sent.
@@ -64,7 +64,7 @@ impl Node {
             // A refused sender is told why, never met with silence.
             let part = TrainPart { index: 0, last: true, more: false };
             let body = Body::SynAck { part, budget: 0, entries: Vec::new(), deltas: Vec::new() };
-            self.answer(origin, header.nonce, about_you, body);
+            self.answer(origin, header, about_you, body);
             return;
         }
         if proven {
@@ -76,7 +76,7 @@ impl Node {
         let asks = self.may_introduce(&sender.node_id);
         let answer = self.answer_digest(header, digest, &heard, asks, conflict);
         let answer_header = self.answer_header(origin, header.nonce, about_you);
-        let encoded = self.encode_syn_ack(&answer_header, &sender.node_id, answer, budget, limit);
+        let encoded = self.encode_syn_ack(header, &answer_header, answer, budget, limit);
         self.send_all(&self.reply_to(origin), encoded);
     }
 
@@ -94,12 +94,13 @@ impl Node {
     fn answer(
         &mut self,
         origin: &Origin,
-        echo: u64,
+        asker: &Header<'_>,
         about_you: Option<SelfReport>,
         body: Body<'_>,
     ) {
-        let header = self.answer_header(origin, echo, about_you);
-        let bytes = Message { header, body }.encode();
+        let options = EncodeOptions::in_version(self.version_towards(asker.versions));
+        let header = self.answer_header(origin, asker.nonce, about_you);
+        let bytes = Message { header, body }.encode_with(&options);
         self.transmit(self.reply_to(origin), bytes);
     }
 
@@ -270,12 +271,14 @@ impl Node {
     /// not validated.
     fn encode_syn_ack(
         &self,
+        asker: &Header<'_>,
         header: &Header<'_>,
-        peer: &str,
         answer: Answer<'_>,
         budget: usize,
         limit: Option<usize>,
     ) -> Encoded {
+        let version = self.version_towards(asker.versions);
+        let peer = &*asker.sender.node_id;
         let overhead = size::message_overhead(header);
         let preferred = self.link.preferred_message_len;
         let mut groups = vec![Vec::new()];
@@ -321,13 +324,14 @@ impl Node {
         let count = bodies.len();
         let kind = AnswerKind::SynAck { peer: peer.into() };
         let left = if limit.is_none() { budget.saturating_sub(train.spent) } else { 0 };
-        let service = self.begin_service(kind, header, &mut train, left, count);
+        let service = self.begin_service(kind, version, header, &mut train, left, count);
         let ends = service.is_none();
         let own_budget = self.exchanges.budget(Some(peer), preferred, self.now) as u64;
         let encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
             let part = part(index, ends && index + 1 == count, train.more);
             let body = Body::SynAck { part, budget: own_budget, entries, deltas };
-            Message { header: header.clone(), body }.encode()
+            Message { header: header.clone(), body }
+                .encode_with(&EncodeOptions::in_version(version))
         };
         let messages = bodies.into_iter().enumerate().map(encode).collect();
         Encoded { messages, service, too_large: train.too_large }

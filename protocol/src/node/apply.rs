@@ -215,6 +215,7 @@ impl Node {
             self.members.set_status(node_id, NodeStatus::Left);
         }
         self.dirty.insert(NodeId::from(node_id));
+        self.tell_of_member(node_id);
     }
 
     /// Rule F1: our copy lies below a watermark that its silent owner can no longer help it over,

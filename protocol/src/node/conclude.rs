@@ -9,7 +9,7 @@ use crate::node::exchange::{Next, Peer, Purpose};
 use crate::node::serve::AnswerKind;
 use crate::node::{Node, Origin};
 use crate::reconcile::{PeerView, Train, TrainBudget};
-use crate::wire::size;
+use crate::wire::{EncodeOptions, size};
 
 impl Node {
     pub(super) fn handle_syn_ack(
@@ -124,12 +124,15 @@ impl Node {
         let mut train = Train::pack(stale, train_budget, self.rotation, self.now);
         let count = train.messages.len();
         let left = budget.saturating_sub(train.spent);
-        let service = self.begin_service(AnswerKind::Ack, &ack_header, &mut train, left, count);
+        let version = self.version_towards(header.versions);
+        let service =
+            self.begin_service(AnswerKind::Ack, version, &ack_header, &mut train, left, count);
         let ends = service.is_none();
         let encode = |(index, deltas)| {
             let part = part(index, ends && index + 1 == count, train.more);
             let body = Body::Ack { part, deltas };
-            Message { header: ack_header.clone(), body }.encode()
+            Message { header: ack_header.clone(), body }
+                .encode_with(&EncodeOptions::in_version(version))
         };
         let messages = train.messages.into_iter().enumerate().map(encode).collect();
         let encoded = Encoded { messages, service, too_large: train.too_large };
@@ -165,13 +168,15 @@ impl Node {
         }
     }
 
-    /// The way to a peer that has proven that it is there, and the token that it gave us.
+    /// The way to a peer that has proven that it is there, the token that it gave us, and what it
+    /// reads.
     pub(super) fn remember_path(
         &mut self,
         origin: &Origin,
         header: &Header<'_>,
         token: Option<u64>,
     ) {
+        self.learn_versions(origin, header);
         let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
         if member.incarnation == header.sender.incarnation {
             member.set_path(origin.path, self.now);

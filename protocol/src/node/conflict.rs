@@ -69,7 +69,7 @@ impl Node {
         self.own = OwnState::new(
             self.config.limits,
             crate::config::max_entry_len(self.link, &self.config.node_id),
-            publish::reserved_entries(&self.addresses),
+            publish::reserved_entries(&self.addresses, self.config.wire_versions),
             self.own.live_entries(self.now),
             self.now,
         );

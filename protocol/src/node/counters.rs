@@ -26,8 +26,14 @@ pub struct Counters {
     pub pulls: u64,
     /// Refused: not a message, or malformed.
     pub refused_malformed: u64,
-    /// Refused: written in a wire version that is not read here.
+    /// Refused: written in a wire version that is not read here. Where both have another version in
+    /// common, the sender goes on in that.
     pub refused_version: u64,
+    /// Questions asked again in another wire version, because the peer could not read the first.
+    pub renegotiated: u64,
+    /// Refused: messages, and nodes known through others, that have no wire version in common with
+    /// us.
+    pub no_common_version: u64,
     /// Refused: of another cluster.
     pub refused_cluster: u64,
     /// Refused: an answer to no question of ours, or a token that is not ours.
@@ -83,7 +89,7 @@ impl Counters {
     pub fn suspicious(&self) -> [(&'static str, u64); 5] {
         [
             ("malformed", self.refused_malformed),
-            ("unknown wire version", self.refused_version),
+            ("no common wire version", self.no_common_version),
             ("another cluster", self.refused_cluster),
             ("answers to nothing asked", self.refused_unsolicited),
             ("invalid deltas", self.deltas_invalid),

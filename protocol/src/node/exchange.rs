@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::id::NodeId;
 use crate::message::TrainPart;
+use crate::node::versions::Written;
 use crate::node::{Path, Target};
 use crate::time::Timestamp;
 
@@ -45,6 +46,7 @@ pub(crate) struct Pending {
     pub(crate) target: Target,
     pub(crate) purpose: Purpose,
     pub(crate) started: Timestamp,
+    pub(crate) written: Written,
     /// The range of node ids that the Syn was about.
     pub(crate) start: String,
     pub(crate) end: Option<String>,
@@ -321,6 +323,11 @@ impl Exchanges {
 }
 
 impl Pending {
+    /// Whether nothing has come of it yet.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        !self.finished && self.answered_by.is_none()
+    }
+
     /// Whether all parts of the train have come.
     fn is_complete(&self) -> bool {
         self.last_index.is_some_and(|last| u64::from(last) + 1 == self.parts.len() as u64)
@@ -329,6 +336,7 @@ impl Pending {
     pub(crate) fn new(
         target: Target,
         purpose: Purpose,
+        written: Written,
         range: (String, Option<String>),
         token: u64,
         budget: usize,
@@ -339,6 +347,7 @@ impl Pending {
             target,
             purpose,
             started: now,
+            written,
             start,
             end,
             token,

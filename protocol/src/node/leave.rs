@@ -15,7 +15,7 @@ use crate::node::{Node, Origin, Target};
 use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
 use crate::state::{KEY_STATUS, NodeStatus, STATUS_LEFT, Versions};
 use crate::time::Timestamp;
-use crate::wire::size;
+use crate::wire::{EncodeOptions, size};
 
 /// Confirmations that are enough, if so many peers live.
 const ENOUGH: usize = 3;
@@ -31,6 +31,13 @@ pub(crate) struct Leaving {
     confirmed: BTreeSet<NodeId>,
     needed: usize,
     ends: Timestamp,
+}
+
+impl Leaving {
+    /// What confirmations echo.
+    pub(crate) fn nonce(&self) -> u64 {
+        self.nonce
+    }
 }
 
 /// How a leave ended.
@@ -132,8 +139,10 @@ impl Node {
         let budget =
             TrainBudget::new(self.link, self.link.preferred_message_len, overhead, overhead);
         let train = Train::pack(vec![owner], budget, 0, self.now);
-        let encode =
-            |deltas| Message { header: header.clone(), body: Body::Push { deltas } }.encode();
+        let options = EncodeOptions::in_version(self.version_for(target.node_id.as_deref()));
+        let encode = |deltas| {
+            Message { header: header.clone(), body: Body::Push { deltas } }.encode_with(&options)
+        };
         let messages: Vec<Vec<u8>> = train.messages.into_iter().map(encode).collect();
         for bytes in messages {
             self.transmit(target.clone(), bytes);
@@ -173,8 +182,9 @@ impl Node {
                 self.pull(Peer { node_id, path, token }, "", None);
             }
         }
+        let options = EncodeOptions::in_version(self.version_towards(header.versions));
         let header = self.answer_header(origin, header.nonce, None);
-        let bytes = Message { header, body: Body::PushAck { max_version } }.encode();
+        let bytes = Message { header, body: Body::PushAck { max_version } }.encode_with(&options);
         self.transmit(self.reply_to(origin), bytes);
     }
 

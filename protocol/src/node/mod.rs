@@ -20,7 +20,12 @@ mod round;
 mod serve;
 mod timers;
 mod tokens;
+mod versions;
 mod writes;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -49,6 +54,7 @@ use identity::Identity;
 use leave::Leaving;
 use serve::Service;
 use timers::{Timer, Timers};
+use versions::Incompatible;
 
 pub(crate) use identity::is_from_the_future;
 
@@ -85,6 +91,7 @@ pub struct Node {
     seeds: Vec<SocketAddr>,
     answered_seeds: BTreeSet<SocketAddr>,
     active: ActiveSet,
+    incompatible: Incompatible,
     leaving: Option<Leaving>,
     timers: Timers,
     /// When the next round is due.
@@ -125,7 +132,7 @@ impl Node {
         let own = OwnState::new(
             config.limits,
             max_entry_len(link, &config.node_id),
-            publish::reserved_entries(&addresses),
+            publish::reserved_entries(&addresses, config.wire_versions),
             publish::initial_entries(&config),
             now,
         );
@@ -149,6 +156,7 @@ impl Node {
             seeds: Vec::new(),
             answered_seeds: BTreeSet::new(),
             active: ActiveSet::default(),
+            incompatible: Incompatible::default(),
             leaving: None,
             timers: Timers::new(),
             round_due: now,
@@ -220,7 +228,10 @@ impl Node {
         self.advance(now);
         self.counters.messages_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
-        let limits = wire::DecodeLimits::from(&self.config.limits);
+        let limits = wire::DecodeLimits {
+            versions: self.config.wire_versions,
+            ..wire::DecodeLimits::from(&self.config.limits)
+        };
         let frame = match Frame::parse(bytes, &limits) {
             Ok(frame) => frame,
             Err(DecodeError::UnsupportedVersion { .. }) => {
@@ -237,29 +248,13 @@ impl Node {
             return;
         }
         if frame.kind() == Kind::Unsupported {
-            self.counters.refused_version += 1;
-            let (min, max) = frame.peer_range().into_inner();
-            self.notify(Notice::UnsupportedVersion { min, max });
+            self.handle_unsupported(origin, &frame);
             return;
         }
         match frame.message() {
             Ok(message) => self.handle(origin, &message, bytes.len()),
             Err(_) => self.counters.refused_malformed += 1,
         }
-    }
-
-    /// An unknown version gets a typed answer; an answer of that kind gets none.
-    fn refuse_version(&mut self, origin: &Origin, bytes: &[u8]) {
-        self.counters.refused_version += 1;
-        let Ok(envelope) = wire::Envelope::parse(bytes) else {
-            return;
-        };
-        let is_answer = envelope.kind == Kind::Unsupported as u8;
-        if envelope.cluster_id_hash != self.cluster_id_hash || is_answer {
-            return;
-        }
-        let answer = wire::encode_unsupported(self.cluster_id_hash, envelope.nonce);
-        self.transmit(self.reply_to(origin), answer);
     }
 
     fn handle(&mut self, origin: &Origin, message: &Message<'_>, len: usize) {

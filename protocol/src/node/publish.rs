@@ -13,7 +13,7 @@ use crate::state::{
     ClusterStateSnapshot, KEY_ADDRS, KEY_PROTOCOL, NodeState, NodeStatus, Seedling, encode_addrs,
 };
 use crate::time::Timestamp;
-use crate::wire::{WIRE_VERSION_MAX, WIRE_VERSION_MIN};
+use crate::wire::VersionRange;
 
 /// How long readers may wait for what has come of a backlog that is still being fetched. After a
 /// publication every part of the map is copied when it is next written to, and keys that come in no
@@ -21,8 +21,8 @@ use crate::wire::{WIRE_VERSION_MAX, WIRE_VERSION_MIN};
 const BACKLOG_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the protocol keeps in the own namespace from the start.
-pub(crate) fn reserved_entries(addresses: &OwnAddresses) -> Vec<Seedling> {
-    let versions = format!("{WIRE_VERSION_MIN}-{WIRE_VERSION_MAX}");
+pub(crate) fn reserved_entries(addresses: &OwnAddresses, versions: VersionRange) -> Vec<Seedling> {
+    let versions = versions.to_string();
     let addrs = encode_addrs(addresses.advertised());
     vec![(KEY_PROTOCOL.into(), versions.into(), None), (KEY_ADDRS.into(), addrs.into(), None)]
 }

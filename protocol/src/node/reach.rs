@@ -14,9 +14,12 @@ const PATH_INTERVALS: u32 = 20;
 
 impl Node {
     /// How to reach a member. `None` if there is no way: no address of a family that we have, and no
-    /// message of it from elsewhere.
+    /// message of it from elsewhere; or no wire version in common (rule W4).
     pub(super) fn target(&self, node_id: &str) -> Option<Target> {
         let (node_id, member) = self.members.get_key_value(node_id)?;
+        if !self.may_share_version(member) {
+            return None;
+        }
         let reply = self.path_beside(member);
         let addrs = self.usable(&member.addrs);
         let reachable = reply.is_some() || !addrs.is_empty();
@@ -25,8 +28,9 @@ impl Node {
 
     /// Whether [`Node::target`] would find a way.
     pub(super) fn is_within_reach(&self, member: &Member) -> bool {
-        member.addrs.iter().any(|addr| self.addresses.can_use(addr))
-            || self.path_beside(member).is_some()
+        let has_way = member.addrs.iter().any(|addr| self.addresses.can_use(addr))
+            || self.path_beside(member).is_some();
+        has_way && self.may_share_version(member)
     }
 
     /// The live members within reach, in ascending order.

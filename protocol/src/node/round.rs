@@ -12,10 +12,11 @@ use crate::membership::Member;
 use crate::message::{Body, Header, Message, SelfReport, SenderEntry};
 use crate::node::exchange::{Peer, Pending, Purpose};
 use crate::node::timers::Timer;
+use crate::node::versions::Written;
 use crate::node::{Node, Origin, Target};
 use crate::peer_select::{self, Candidates};
 use crate::state::NodeStatus;
-use crate::wire::size;
+use crate::wire::{EncodeOptions, Version, size};
 
 /// A Syn, the range of node ids that it is about, and the nonce that its answer must echo.
 struct EncodedSyn {
@@ -117,13 +118,27 @@ impl Node {
         end: Option<&str>,
         token: u64,
     ) {
+        let version = self.version_for(target.node_id.as_deref());
+        let written = Written { version, again: false };
+        self.open_exchange_in(written, target, purpose, (start, end), token);
+    }
+
+    pub(super) fn open_exchange_in(
+        &mut self,
+        written: Written,
+        target: Target,
+        purpose: Purpose,
+        (start, end): (&str, Option<&str>),
+        token: u64,
+    ) {
         let peer = target.node_id.as_deref();
         let one_message = self.link.preferred_message_len;
         let budget = self.exchanges.budget(peer, one_message, self.now);
-        let parts = self.encode_syns(start, end, token, budget);
+        let parts = self.encode_syns(written.version, (start, end), token, budget);
         let share = budget / parts.len().max(1);
         for EncodedSyn { nonce, range, bytes } in parts {
-            let pending = Pending::new(target.clone(), purpose, range, token, share, self.now);
+            let pending =
+                Pending::new(target.clone(), purpose, written, range, token, share, self.now);
             self.exchanges.open(nonce, pending, self.config.limits.max_pending_exchanges);
             self.watch_exchange(nonce);
             self.transmit(target.clone(), bytes);
@@ -133,8 +148,8 @@ impl Node {
     /// Digests over consecutive ranges, each in a Syn within the preferred length.
     fn encode_syns(
         &mut self,
-        start: &str,
-        end: Option<&str>,
+        version: Version,
+        (start, end): (&str, Option<&str>),
         token: u64,
         budget: usize,
     ) -> Vec<EncodedSyn> {
@@ -166,7 +181,8 @@ impl Node {
             let nonce = rng.random();
             let range = (digest.start.to_string(), digest.end.as_ref().map(Cow::to_string));
             let header = Header { nonce, ..header.clone() };
-            let bytes = Message { header, body: Body::Syn { budget, digest } }.encode();
+            let message = Message { header, body: Body::Syn { budget, digest } };
+            let bytes = message.encode_with(&EncodeOptions::in_version(version));
             EncodedSyn { nonce, range, bytes }
         };
         let parts = ranges.into_iter().map(encode).collect();
@@ -203,6 +219,7 @@ impl Node {
             cluster_id_hash: self.cluster_id_hash,
             nonce,
             echo,
+            versions: self.config.wire_versions,
             gossip_interval: self.config.gossip_interval,
             sender: SenderEntry {
                 node_id: Cow::Borrowed(&self.config.node_id),

@@ -11,7 +11,7 @@ use crate::message::{Body, Header, Message};
 use crate::node::Node;
 use crate::node::answer::part;
 use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
-use crate::wire::size;
+use crate::wire::{EncodeOptions, Version, size};
 
 /// Bytes of deltas that are planned and encoded at a time: a fraction of a millisecond.
 const SLICE: usize = 64 << 10;
@@ -30,6 +30,7 @@ pub(super) enum AnswerKind {
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     kind: AnswerKind,
+    version: Version,
     /// The nonce of all its messages: the token that proves the peer's address.
     token: u64,
     /// The peer's address, as we see it.
@@ -72,6 +73,7 @@ impl Node {
     pub(super) fn begin_service(
         &self,
         kind: AnswerKind,
+        version: Version,
         header: &Header<'_>,
         train: &mut Train<'_>,
         left: usize,
@@ -82,6 +84,7 @@ impl Node {
             train.more && self.is_worth_a_piece(left) && self.services.len() < MAX_SERVICES;
         goes_on.then(|| Service {
             kind,
+            version,
             token: header.nonce,
             remote,
             echo: header.echo,
@@ -105,6 +108,7 @@ impl Node {
         let header = self.service_header(&service);
         let preferred = self.link.preferred_message_len;
         let count = train.messages.len();
+        let options = EncodeOptions::in_version(service.version);
         let mut encoded = Vec::with_capacity(count);
         for (index, deltas) in train.messages.into_iter().enumerate() {
             let last = !goes_on && index + 1 == count;
@@ -116,7 +120,8 @@ impl Node {
                 }
                 AnswerKind::Ack => Body::Ack { part, deltas },
             };
-            encoded.push(Message { header: header.clone(), body }.encode());
+            let message = Message { header: header.clone(), body };
+            encoded.push(message.encode_with(&options));
         }
         let too_large = train.too_large;
         service.owners = train.rest.into_iter().map(Due::from).collect();

@@ -2,11 +2,9 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::ops::RangeInclusive;
-
 use crate::error::DecodeError;
-use crate::message::Body;
-use crate::wire::{WIRE_VERSION_MAX, WIRE_VERSION_MIN};
+use crate::message::{Body, Header};
+use crate::wire::{Version, VersionRange};
 
 /// First bytes of every message. `C8` begins a character of two bytes in UTF-8 and `17` continues
 /// none, so that no text is taken for a message.
@@ -127,17 +125,17 @@ impl Envelope {
         Ok((envelope, rest))
     }
 
-    /// The envelope of a message that this build writes.
-    pub(super) fn new(kind: Kind, cluster_id_hash: u64, nonce: u64, echo: u64) -> Envelope {
+    /// The envelope of a message with this header.
+    pub(super) fn new(kind: Kind, version: Version, header: &Header<'_>) -> Envelope {
         Envelope {
-            version: WIRE_VERSION_MIN,
+            version: version as u8,
             kind: kind as u8,
             flags: 0,
-            min_version: WIRE_VERSION_MIN,
-            max_version: WIRE_VERSION_MAX,
-            cluster_id_hash,
-            nonce,
-            echo,
+            min_version: header.versions.oldest(),
+            max_version: header.versions.newest(),
+            cluster_id_hash: header.cluster_id_hash,
+            nonce: header.nonce,
+            echo: header.echo,
         }
     }
 
@@ -149,28 +147,38 @@ impl Envelope {
         out.extend(self.echo.to_le_bytes());
     }
 
-    /// What the message is, if this build can read it.
-    pub(super) fn check(&self) -> Result<Kind, DecodeError> {
-        // Before the version: this kind can be read in all of them, and is never answered.
+    /// What the message is, and how to read it: not at all, if it is an answer without a body.
+    pub(super) fn check(
+        &self,
+        reads: VersionRange,
+    ) -> Result<(Kind, Option<Version>), DecodeError> {
+        // This kind can be read in all versions, and is never answered.
         let unsupported = self.kind == Kind::Unsupported as u8;
-        if !unsupported && !(WIRE_VERSION_MIN..=WIRE_VERSION_MAX).contains(&self.version) {
+        // Before the version: this rule holds in all of them.
+        self.versions()?;
+        let version = Version::from_byte(self.version).filter(|_| reads.contains(self.version));
+        if !unsupported && version.is_none() {
             return Err(DecodeError::UnsupportedVersion {
                 version: self.version,
-                min: WIRE_VERSION_MIN,
-                max: WIRE_VERSION_MAX,
+                min: reads.oldest(),
+                max: reads.newest(),
             });
-        }
-        if self.range().is_empty() || !self.range().contains(&self.version) {
-            return Err(DecodeError::Malformed("the version is outside the sender's own range"));
         }
         if self.flags & !COMPRESSED != 0 || (unsupported && self.flags != 0) {
             return Err(DecodeError::Malformed("unknown flags in the envelope"));
         }
-        Kind::from_byte(self.kind)
+        Ok((Kind::from_byte(self.kind)?, version.filter(|_| !unsupported)))
     }
 
-    pub(super) fn range(&self) -> RangeInclusive<u8> {
-        self.min_version..=self.max_version
+    /// The wire versions that the sender reads.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Malformed`] if there are none, or the message is in none of them.
+    pub fn versions(&self) -> Result<VersionRange, DecodeError> {
+        VersionRange::new(self.min_version, self.max_version)
+            .filter(|versions| versions.contains(self.version))
+            .ok_or(DecodeError::Malformed("the version is outside the sender's own range"))
     }
 }
 
@@ -200,8 +208,23 @@ impl Envelope {
 /// assert!(answer(&from_the_future).is_some());
 /// ```
 pub fn encode_unsupported(cluster_id_hash: u64, echo: u64) -> Vec<u8> {
+    unsupported(VersionRange::BUILD, cluster_id_hash, echo)
+}
+
+/// The same, from a node that reads these versions.
+pub(crate) fn unsupported(versions: VersionRange, cluster_id_hash: u64, echo: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(ENVELOPE_LEN);
-    Envelope::new(Kind::Unsupported, cluster_id_hash, 0, echo).write(&mut out);
+    let envelope = Envelope {
+        version: versions.oldest(),
+        kind: Kind::Unsupported as u8,
+        flags: 0,
+        min_version: versions.oldest(),
+        max_version: versions.newest(),
+        cluster_id_hash,
+        nonce: 0,
+        echo,
+    };
+    envelope.write(&mut out);
     out
 }
 

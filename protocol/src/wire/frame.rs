@@ -3,12 +3,11 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 
 use crate::error::DecodeError;
 use crate::message::Message;
 use crate::wire::envelope::COMPRESSED;
-use crate::wire::{DecodeLimits, Envelope, Kind, compress, v1};
+use crate::wire::{DecodeLimits, Envelope, Kind, Version, VersionRange, compress};
 
 /// A message with its envelope read and its body decompressed.
 ///
@@ -35,6 +34,9 @@ use crate::wire::{DecodeLimits, Envelope, Kind, compress, v1};
 pub struct Frame<'a> {
     envelope: Envelope,
     kind: Kind,
+    /// How the body is written; `None` if there is none.
+    codec: Option<Version>,
+    versions: VersionRange,
     body: Cow<'a, [u8]>,
 }
 
@@ -46,7 +48,8 @@ impl<'a> Frame<'a> {
     /// All but [`DecodeError::OtherCluster`], which is for the caller to find.
     pub fn parse(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Frame<'a>, DecodeError> {
         let (envelope, body) = Envelope::split(bytes)?;
-        let kind = envelope.check()?;
+        let (kind, codec) = envelope.check(limits.versions)?;
+        let versions = envelope.versions()?;
         if kind == Kind::Unsupported && !body.is_empty() {
             return Err(DecodeError::Malformed("an unsupported answer with a body"));
         }
@@ -58,7 +61,7 @@ impl<'a> Frame<'a> {
         } else {
             Cow::Borrowed(body)
         };
-        Ok(Frame { envelope, kind, body })
+        Ok(Frame { envelope, kind, codec, versions, body })
     }
 
     /// Decodes the body.
@@ -68,7 +71,9 @@ impl<'a> Frame<'a> {
     /// [`DecodeError::Truncated`] and [`DecodeError::Malformed`]; the latter also for
     /// [`Kind::Unsupported`], which carries no message.
     pub fn message(&self) -> Result<Message<'_>, DecodeError> {
-        v1::decode(&self.envelope, self.kind, &self.body)
+        let codec =
+            self.codec.ok_or(DecodeError::Malformed("an unsupported answer carries no message"))?;
+        codec.decode(&self.envelope, self.kind, &self.body)
     }
 
     /// What the message is.
@@ -81,9 +86,9 @@ impl<'a> Frame<'a> {
         self.envelope.version
     }
 
-    /// The wire versions that the sender reads. Never empty.
-    pub fn peer_range(&self) -> RangeInclusive<u8> {
-        self.envelope.range()
+    /// The wire versions that the sender reads.
+    pub fn peer_range(&self) -> VersionRange {
+        self.versions
     }
 
     /// Hash of the sender's cluster id.

@@ -3,7 +3,7 @@
 use crate::delta::NodeDelta;
 use crate::error::DecodeError;
 use crate::message::{Body, Message};
-use crate::wire::{DecodeLimits, EncodeOptions, Envelope, Frame, Kind, compress, v1};
+use crate::wire::{DecodeLimits, EncodeOptions, Envelope, Frame, Kind, compress};
 
 /// Bytes reserved for a message beside its deltas: most take less.
 const INITIAL_CAPACITY: usize = 512;
@@ -19,13 +19,14 @@ impl Message<'_> {
     /// use std::time::Duration;
     /// use chitchat_protocol::Incarnation;
     /// use chitchat_protocol::message::{Body, Header, Message, SenderEntry};
-    /// use chitchat_protocol::wire::{DecodeLimits, cluster_id_hash};
+    /// use chitchat_protocol::wire::{DecodeLimits, VersionRange, cluster_id_hash};
     ///
     /// let message = Message {
     ///     header: Header {
     ///         cluster_id_hash: cluster_id_hash("prod"),
     ///         nonce: 1,
     ///         echo: 2,
+    ///         versions: VersionRange::BUILD,
     ///         gossip_interval: Duration::from_millis(500),
     ///         sender: SenderEntry {
     ///             node_id: "node-1".into(),
@@ -51,12 +52,10 @@ impl Message<'_> {
 
     /// Encodes the message. See [`Message::encode`].
     pub fn encode_with(&self, options: &EncodeOptions) -> Vec<u8> {
-        let header = &self.header;
-        let kind = Kind::of(&self.body);
-        let envelope = Envelope::new(kind, header.cluster_id_hash, header.nonce, header.echo);
+        let envelope = Envelope::new(Kind::of(&self.body), options.version, &self.header);
         let mut out = Vec::with_capacity(INITIAL_CAPACITY + self.deltas_len());
         envelope.write(&mut out);
-        v1::encode(self, &mut out);
+        options.version.encode(self, &mut out);
         if options.compress
             && let Some(shorter) = compress::shorten(envelope, &out)
         {

@@ -4,15 +4,16 @@
 //! version in the envelope describes. [`Message::encode`](crate::message::Message::encode) and
 //! [`Message::decode`](crate::message::Message::decode) are all that most users need;
 //! [`Frame`] decodes without copying strings, and [`Envelope`] reads what can be read of a message
-//! in an unknown version.
+//! in an unknown version. `docs/wire-format.md` in the repository has all of it for other languages.
 //!
 //! ```
-//! use chitchat_protocol::wire::{DecodeLimits, Envelope, Frame, Kind, encode_unsupported};
+//! use chitchat_protocol::wire::{DecodeLimits, Envelope, Frame, Kind, VersionRange};
+//! use chitchat_protocol::wire::encode_unsupported;
 //!
 //! let answer = encode_unsupported(chitchat_protocol::wire::cluster_id_hash("prod"), 7);
 //! let frame = Frame::parse(&answer, &DecodeLimits::default())?;
 //! assert_eq!(frame.kind(), Kind::Unsupported);
-//! assert_eq!(frame.peer_range(), 1..=1);
+//! assert_eq!(frame.peer_range(), VersionRange::BUILD);
 //! assert_eq!(Envelope::parse(&answer)?.echo, 7);
 //! # Ok::<(), chitchat_protocol::DecodeError>(())
 //! ```
@@ -40,9 +41,11 @@
 //!
 //! # Versions
 //!
-//! A node writes the first message to a peer in its oldest version, and says in the envelope what
-//! it reads. A message in any other version is answered with [`Kind::Unsupported`], which is an
-//! envelope without a body that carries the range of its sender and can be read in all versions.
+//! A node says in every envelope which versions it reads. It is written to in the newest version
+//! that both have, and in the oldest by somebody who knows nothing of it (ALGORITHM.md, rules W1 to
+//! W4). A message in a version that its receiver does not read is answered with
+//! [`Kind::Unsupported`], which is an envelope without a body that carries the range of its sender
+//! and can be read in all versions.
 //! [`Frame::parse`] takes it in any version and returns
 //! [`DecodeError::UnsupportedVersion`](crate::DecodeError::UnsupportedVersion) for nothing but
 //! other kinds: who answers that error only, never answers `Unsupported` with `Unsupported`.
@@ -117,6 +120,7 @@ mod options;
 mod owned;
 pub(crate) mod size;
 mod v1;
+mod version;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -126,10 +130,13 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
+pub(crate) use envelope::unsupported;
 pub use envelope::{Envelope, Kind, encode_unsupported};
 pub use frame::Frame;
 pub use options::{DecodeLimits, EncodeOptions};
 pub(crate) use size::single_entry_overhead;
+pub(crate) use version::Version;
+pub use version::VersionRange;
 
 /// Oldest wire version that this build reads.
 pub const WIRE_VERSION_MIN: u8 = 1;

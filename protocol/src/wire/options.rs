@@ -1,6 +1,7 @@
 //! Options of encoding and bounds of decoding.
 
 use crate::limits::Limits;
+use crate::wire::{Version, VersionRange};
 
 /// How to encode a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,18 +9,25 @@ use crate::limits::Limits;
 pub struct EncodeOptions {
     /// Compress the body where that makes the message shorter. Default: true.
     pub compress: bool,
+    /// The oldest version of this build, unless the receiver is known to read a later one.
+    pub(crate) version: Version,
 }
 
 impl EncodeOptions {
     /// No compression: for networks that are faster than lz4, and for tools that compare bytes.
     pub const fn plain() -> EncodeOptions {
-        EncodeOptions { compress: false }
+        EncodeOptions { compress: false, version: Version::OLDEST }
+    }
+
+    /// The defaults, for a receiver that reads this version.
+    pub(crate) const fn in_version(version: Version) -> EncodeOptions {
+        EncodeOptions { compress: true, version }
     }
 }
 
 impl Default for EncodeOptions {
     fn default() -> Self {
-        EncodeOptions { compress: true }
+        EncodeOptions::in_version(Version::OLDEST)
     }
 }
 
@@ -39,12 +47,14 @@ pub struct DecodeLimits {
     /// A sender plans its messages by their plain length, so that nothing is lost where this is as
     /// low as the transport's longest message.
     pub max_decompressed_len: usize,
+    /// Wire versions to read: all that this build can, except in tests of negotiation.
+    pub(crate) versions: VersionRange,
 }
 
 impl DecodeLimits {
     /// Limits with this bound on the plain body.
     pub const fn new(max_decompressed_len: usize) -> DecodeLimits {
-        DecodeLimits { max_decompressed_len }
+        DecodeLimits { max_decompressed_len, versions: VersionRange::BUILD }
     }
 }
 

@@ -23,6 +23,7 @@ fn header(header: Header<'_>) -> Header<'static> {
         cluster_id_hash: header.cluster_id_hash,
         nonce: header.nonce,
         echo: header.echo,
+        versions: header.versions,
         gossip_interval: header.gossip_interval,
         sender: SenderEntry {
             node_id: text(sender.node_id),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chitchat_protocol::message::{Body, Header, Message, SelfReport, SenderEntry, TrainPart};
-use chitchat_protocol::wire::cluster_id_hash;
+use chitchat_protocol::wire::{VersionRange, cluster_id_hash};
 use chitchat_protocol::{DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta, NodeId};
 
 use crate::sim::{Captured, HostId, Sim};
@@ -62,6 +62,7 @@ impl Puppet {
                 cluster_id_hash: self.cluster,
                 nonce,
                 echo,
+                versions: VersionRange::BUILD,
                 gossip_interval: Duration::from_millis(500),
                 sender: SenderEntry {
                     node_id: self.node_id.clone().into(),

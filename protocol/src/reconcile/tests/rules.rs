@@ -10,7 +10,7 @@ use crate::message::{Body, Header, Message, SenderEntry, TrainPart};
 use crate::reconcile::plan::{PeerView, Planned, plan};
 use crate::state::{Breakage, DropReason, OwnState, Replica, Versions};
 use crate::time::Timestamp;
-use crate::wire::{EncodeOptions, size};
+use crate::wire::{EncodeOptions, VersionRange, size};
 
 use super::check::check_part;
 use super::model::World;
@@ -48,6 +48,7 @@ fn header() -> Header<'static> {
         cluster_id_hash: u64::MAX,
         nonce: u64::MAX,
         echo: u64::MAX,
+        versions: VersionRange::BUILD,
         gossip_interval: Duration::from_secs(3_600),
         sender: SenderEntry {
             node_id: Cow::Borrowed("sender"),

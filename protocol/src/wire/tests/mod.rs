@@ -3,3 +3,4 @@
 mod properties;
 mod sizes;
 mod strategies;
+pub(super) mod v2;

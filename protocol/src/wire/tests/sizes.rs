@@ -11,7 +11,7 @@ use crate::digest::DigestEntry;
 use crate::id::Incarnation;
 use crate::message::{Body, Header, Message, SelfReport, SenderEntry, TrainPart};
 use crate::state::MAX_VERSION;
-use crate::wire::{EncodeOptions, single_entry_overhead, size};
+use crate::wire::{EncodeOptions, VersionRange, single_entry_overhead, size};
 
 fn plain_len(header: &Header<'static>, body: Body<'static>) -> usize {
     Message { header: header.clone(), body }.encode_with(&EncodeOptions::plain()).len()
@@ -118,6 +118,7 @@ fn longest() -> (Header<'static>, NodeDelta<'static>) {
         cluster_id_hash: u64::MAX,
         nonce: u64::MAX,
         echo: u64::MAX,
+        versions: VersionRange::BUILD,
         gossip_interval: Duration::from_secs(3_600),
         sender: SenderEntry {
             node_id: node_id.clone().into(),

@@ -13,6 +13,7 @@ use crate::digest::{Digest, DigestEntry};
 use crate::id::Incarnation;
 use crate::message::{Body, Header, Message, Refusal, SelfReport, SenderEntry, TrainPart};
 use crate::state::{MAX_VERSION, PruneCursor};
+use crate::wire::VersionRange;
 
 /// Mostly as in practice, sometimes at the bounds.
 pub(super) fn version() -> impl Strategy<Value = u64> {
@@ -91,11 +92,17 @@ prop_compose! {
     }
 }
 
+/// Ranges that have the version that the message is written in.
+fn versions() -> impl Strategy<Value = VersionRange> {
+    (0..=1u8, 1..=u8::MAX).prop_map(|(oldest, newest)| VersionRange::new(oldest, newest).unwrap())
+}
+
 prop_compose! {
     pub(super) fn header()(
         cluster_id_hash in any::<u64>(),
         nonce in any::<u64>(),
         echo in any::<u64>(),
+        versions in versions(),
         gossip_interval in interval(),
         sender in sender(),
         observer in any::<bool>(),
@@ -103,7 +110,7 @@ prop_compose! {
         about_you in option::of(report()),
     ) -> Header<'static> {
         Header {
-            cluster_id_hash, nonce, echo, gossip_interval, sender, observer, observed, about_you,
+            cluster_id_hash, nonce, echo, versions, gossip_interval, sender, observer, observed, about_you,
         }
     }
 }

@@ -107,6 +107,7 @@ pub(super) fn decode<'a>(
         cluster_id_hash: envelope.cluster_id_hash,
         nonce: envelope.nonce,
         echo: envelope.echo,
+        versions: envelope.versions()?,
         gossip_interval,
         sender,
         observer: wire.flags & OBSERVER != 0,

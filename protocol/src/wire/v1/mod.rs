@@ -31,9 +31,6 @@ pub(super) fn decode<'a>(
     kind: Kind,
     plain: &'a [u8],
 ) -> Result<Message<'a>, DecodeError> {
-    if kind == Kind::Unsupported {
-        return Err(DecodeError::Malformed("an unsupported answer carries no message"));
-    }
     let mut reader = Reader::new(plain);
     let (header, unit) = header::decode(envelope, &mut reader)?;
     let body = body::decode(kind, unit, &mut reader)?;
