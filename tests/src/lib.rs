@@ -4,7 +4,15 @@
 pub mod net;
 pub mod sim;
 
-/// The example in README.md, compiled.
+/// The examples in README.md and in guides, compiled.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/custom-transports.md")]
+    struct CustomTransports;
+
+    #[doc = include_str!("../../docs/migrating.md")]
+    struct Migrating;
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat_transport::{Destination, InboxSender, SendError, TransportStats};
+use chitchat_transport::{Destination, InboxSender, News, SendError, TransportStats};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -15,7 +15,6 @@ use crate::bucket::Buckets;
 use crate::code::CloseCode;
 use crate::connections::{Connections, HandOver, NextDial};
 use crate::ending::Link;
-use crate::news::News;
 use crate::queue::{SendQueue, TotalBytes};
 use crate::tasks::Tasks;
 use crate::waiting::Peer;

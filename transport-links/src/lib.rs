@@ -10,7 +10,8 @@
 //! - [`race`]: reaching a peer at one of its addresses (Happy Eyeballs, RFC 8305);
 //! - [`SendQueue`]: how much may wait for a peer, gossip before bulk;
 //! - [`Admission`] and [`Buckets`]: how many newcomers, and how many messages of one peer;
-//! - [`News`]: what the node, the counters and the log are told;
+//! - [`News`]: what the node, the counters and the log are told, with feature `tls` by
+//!   [`tell_refused`] of identities too;
 //! - [`Tasks`]: its tasks, which end with it;
 //! - [`CloseCode`]: why a connection is closed, told to the peer;
 //! - [`evict`], [`close_if_due`], and with feature `tls` [`verify_again`] and [`Renewals`]: what
@@ -28,11 +29,11 @@ mod code;
 mod connections;
 mod ending;
 mod hub;
+#[cfg(feature = "tls")]
 mod news;
 mod queue;
 mod race;
 mod registry;
-mod reports;
 mod tasks;
 #[cfg(feature = "tls")]
 mod verified;
@@ -41,11 +42,13 @@ mod waiting;
 pub use admission::{Admission, AdmissionLimits, Place, Verdict};
 pub use backoff::Backoffs;
 pub use bucket::{Buckets, SharedBucket};
+pub use chitchat_transport::News;
 pub use code::CloseCode;
 pub use connections::{Connections, HandOver, NextDial};
 pub use ending::{Ending, EndingSlot, Link, QUIET_FOR, RENEWAL_TAKES, close_if_due, evict};
 pub use hub::{Hub, HubOptions, Phase};
-pub use news::News;
+#[cfg(feature = "tls")]
+pub use news::tell_refused;
 pub use queue::{BULK_FROM, SendQueue, TotalBytes};
 pub use race::race;
 pub use registry::Linked;

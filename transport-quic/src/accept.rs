@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chitchat_tls::{IdentityError, PeerRole};
 use chitchat_transport::{Report, canonical};
-use chitchat_transport_links::{CloseCode, Place, Proof, RefusalSlot, Verdict};
+use chitchat_transport_links::{CloseCode, Place, Proof, RefusalSlot, Verdict, tell_refused};
 use quinn::{Connection, ConnectionError, Incoming, ServerConfig, TransportErrorCode};
 use tokio::time::timeout;
 
@@ -59,7 +59,7 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, config: Arc<ServerConfig
             let no_certificate =
                 || lacks_certificate(&error).then_some(IdentityError::NoCertificate);
             if let Some(error) = refusal.take().or_else(no_certificate) {
-                shared.hub.news.refused(addr, None, &error);
+                tell_refused(&shared.hub.news, addr, None, &error);
             } else if let Cause::Rejected(reason) = cause(&error, false, false) {
                 // The newcomer did not like our certificate.
                 shared.hub.news.failure("rejected by a peer");
@@ -91,7 +91,7 @@ fn introduce(shared: &Arc<Shared>, connection: Connection, leaf_epoch: u64) {
         Ok(proof) => shared.admit(Established { connection, proof, dialled: None }, None),
         Err(error) => {
             connection.close(varint(CloseCode::of(&error)), error.to_string().as_bytes());
-            shared.hub.news.refused(canonical(connection.remote_address()), None, &error);
+            tell_refused(&shared.hub.news, canonical(connection.remote_address()), None, &error);
         }
     }
 }

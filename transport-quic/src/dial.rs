@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chitchat_tls::{IdentityError, PeerRole};
 use chitchat_transport::{AddressFamily, UnreachableReason};
-use chitchat_transport_links::{CloseCode, Peer, Proof, RefusalSlot, race};
+use chitchat_transport_links::{CloseCode, Peer, Proof, RefusalSlot, race, tell_refused};
 use quinn::{ConnectionError, Endpoint};
 use tokio::time::{Instant, timeout};
 
@@ -66,7 +66,7 @@ fn note(shared: &Shared, addr: SocketAddr, expected: Option<&Arc<str>>, failed: 
             let is_other = matches!(error, IdentityError::WrongNode { .. });
             let absent = expected.filter(|_| is_other);
             shared.hub.connections().backoffs.failed(addr, absent, true, Instant::now());
-            shared.hub.news.refused(addr, expected.cloned(), &error);
+            tell_refused(&shared.hub.news, addr, expected.cloned(), &error);
         }
     }
 }

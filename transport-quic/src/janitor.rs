@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chitchat_transport_links::{
-    CloseCode, Link as _, Linked as _, RENEWAL_TAKES, Renewals, close_if_due, evict, verify_again,
+    CloseCode, Link as _, Linked as _, RENEWAL_TAKES, Renewals, close_if_due, evict, tell_refused,
+    verify_again,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -48,7 +49,12 @@ impl Janitor {
         let links = self.shared.hub.connections().all();
         let credentials = self.shared.credentials();
         verify_again(&links, &credentials, |link, error| {
-            self.shared.hub.news.refused(link.remote(), Some(Arc::clone(link.node_id())), error);
+            tell_refused(
+                &self.shared.hub.news,
+                link.remote(),
+                Some(Arc::clone(link.node_id())),
+                error,
+            );
         });
         for link in self.renewals.due(&links, &credentials, now) {
             self.shared.hub.connections().retire(&link, RENEWAL_TAKES, now);

@@ -160,7 +160,7 @@ fn note(shared: &Shared, addr: SocketAddr, failed: Failed) {
             news.tell(Report::RejectedUs { node_id: None, addr, reason });
         }
         #[cfg(feature = "tls")]
-        Failed::Refused(error) => news.refused(addr, None, &error),
+        Failed::Refused(error) => chitchat_transport_links::tell_refused(news, addr, None, &error),
         // It may have lost a race against a dial to another address of ours.
         Failed::Gone => {}
         Failed::Malformed | Failed::AnotherNode(_) => {

@@ -83,7 +83,7 @@ fn note(shared: &Shared, addr: SocketAddr, expected: Option<&Arc<str>>, failed: 
         Failed::Refused(error) => {
             let is_other = matches!(error, chitchat_tls::IdentityError::WrongNode { .. });
             put_off(expected.filter(|_| is_other), true);
-            news.refused(addr, expected.cloned(), &error);
+            chitchat_transport_links::tell_refused(news, addr, expected.cloned(), &error);
         }
         Failed::AnotherNode(node_id) => {
             put_off(expected, true);

@@ -9,7 +9,9 @@ pub(crate) use without::Trust;
 mod with_tls {
     use std::sync::Arc;
 
-    use chitchat_transport_links::{Link as _, Linked as _, RENEWAL_TAKES, Renewals, verify_again};
+    use chitchat_transport_links::{
+        Link as _, Linked as _, RENEWAL_TAKES, Renewals, tell_refused, verify_again,
+    };
     use tokio::sync::watch;
     use tokio::time::Instant;
 
@@ -52,7 +54,7 @@ mod with_tls {
             let credentials = tls.current();
             verify_again(links, &credentials, |link, error| {
                 let news = &shared.hub.news;
-                news.refused(link.remote(), Some(Arc::clone(link.node_id())), error);
+                tell_refused(news, link.remote(), Some(Arc::clone(link.node_id())), error);
             });
             for link in self.renewals.due(links, &credentials, now) {
                 shared.hub.connections().retire(&link, RENEWAL_TAKES, now);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::SendError;
+use crate::inbox::InboxFull;
 use crate::stats::TransportStats;
 
 /// A number that only grows, shared between tasks.
@@ -69,6 +70,24 @@ impl TransportCounters {
     /// Counts a peer that was refused because of its identity, by a name from the source.
     pub fn identity_refused(&self, reason: &'static str) {
         *lock(&self.identities_refused).entry(reason).or_default() += 1;
+    }
+
+    /// Counts a message of `len` bytes that was handed to the network.
+    pub fn sent(&self, len: usize) {
+        self.messages_sent.add(1);
+        self.bytes_sent.add(len as u64);
+    }
+
+    /// Counts a message of `len` bytes that arrived, by whether the [`inbox`](crate::inbox()) took
+    /// it: pass on what `push` returned.
+    pub fn arrived(&self, len: usize, queued: Result<(), InboxFull>) {
+        match queued {
+            Ok(()) => {
+                self.messages_received.add(1);
+                self.bytes_received.add(len as u64);
+            }
+            Err(InboxFull) => self.dropped_receive_queue_full.add(1),
+        }
     }
 
     /// Counts an error of [`send`](crate::TransportSender::send) by its kind.

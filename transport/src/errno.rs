@@ -50,6 +50,8 @@ pub fn classify(error: &io::Error) -> Failure {
         io::ErrorKind::ConnectionRefused => ("ECONNREFUSED", refused()),
         // What Windows returns from recv for an ICMP port unreachable.
         io::ErrorKind::ConnectionReset => ("ECONNRESET", refused()),
+        // A Unix socket's file is not there.
+        io::ErrorKind::NotFound => ("ENOENT", refused()),
         io::ErrorKind::HostUnreachable => ("EHOSTUNREACH", host_unreachable()),
         io::ErrorKind::NetworkUnreachable => ("ENETUNREACH", Class::Route),
         io::ErrorKind::AddrNotAvailable => ("EADDRNOTAVAIL", Class::Route),
@@ -78,9 +80,9 @@ fn by_number(_number: i32) -> Option<Failure> {
     None
 }
 
-/// The standard library cannot name most of these, hence rustix. A test goes through all of them.
-#[cfg(unix)]
 /// The same for the bare number; `None` if it is not one that is known.
+// The standard library cannot name most of these, hence rustix. A test goes through all of them.
+#[cfg(unix)]
 #[must_use]
 pub fn by_number(number: i32) -> Option<Failure> {
     use rustix::io::Errno;
@@ -94,6 +96,8 @@ pub fn by_number(number: i32) -> Option<Failure> {
         Errno::INTR => ("EINTR", Class::Interrupted),
         Errno::MSGSIZE => ("EMSGSIZE", Class::TooLong),
         Errno::CONNREFUSED => ("ECONNREFUSED", refused()),
+        // From a Unix socket, whose file is not there.
+        Errno::NOENT => ("ENOENT", refused()),
         Errno::CONNRESET => ("ECONNRESET", refused()),
         Errno::NOPROTOOPT => ("ENOPROTOOPT", refused()),
         Errno::PROTO => ("EPROTO", refused()),

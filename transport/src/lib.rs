@@ -34,8 +34,11 @@
 //!
 //! # Writing a transport
 //!
-//! Implement the three traits; [`inbox`] is a bounded queue towards the node that is ready to
-//! use, [`TransportCounters`] and [`FailureLog`] keep the counters and the log, [`canonical`] is the form in which addresses cross every boundary. Then run the suite.
+//! Implement the three traits; [`inbox()`] is a bounded queue towards the node that is ready to
+//! use, and [`News`] what stands before it: counters, limits on reports, a summary for the log.
+//! [`errno`] says what an error of the operating system is about, and [`canonical`] is the form in
+//! which addresses cross every boundary. Then run the suite.
+//! `docs/custom-transports.md` in the repository goes through it with an example.
 
 mod addr;
 #[cfg(feature = "conformance")]
@@ -49,6 +52,8 @@ mod failure_log;
 mod inbound;
 mod inbox;
 pub mod memory;
+mod news;
+mod reports;
 mod stats;
 
 pub use addr::{AddressFamily, canonical};
@@ -59,4 +64,6 @@ pub use error::{OpenError, SendError};
 pub use failure_log::FailureLog;
 pub use inbound::{CredentialsReport, Inbound, InboundMessage, Report, UnreachableReason};
 pub use inbox::{Inbox, InboxFull, InboxGauge, InboxLimits, InboxSender, InboxShare, inbox};
+pub use news::News;
+pub use reports::Reports;
 pub use stats::TransportStats;

@@ -1,214 +1,13 @@
 //! The suite is worth something only if a broken transport fails it: each of these has one fault,
-//! and is caught by the check that is there for it.
+//! is caught by the check that is there for it, and is told what to do.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod broken;
 
-use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+use broken::{Factory, Fault};
 use chitchat_transport::conformance::{self, ConformanceFactory, ConformanceFailure, Outcome};
-use chitchat_transport::memory::{MemoryNetwork, MemoryReceiver, MemorySender, MemoryTransport};
-use chitchat_transport::{
-    AddressFamily, Destination, Inbound, InboundMessage, InboxLimits, OpenError, OpenOptions,
-    ReplyPath, SendError, Transport, TransportReceiver, TransportSender, TransportStats,
-};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    MergesMessages,
-    LosesEmptyMessages,
-    IgnoresItsLimit,
-    HidesItsLimit,
-    CannotCarryItsMaximum,
-    BlocksOnADeadPeer,
-    TakesBeforeItCanHandOut,
-    AnswersToTheWrongAddress,
-    QueuesWithoutBound,
-    DropsWithoutCounting,
-    KeepsItsPort,
-    NeverEnds,
-    DeliversGarbledBytes,
-    NeverReports,
-    DiesOfGarbage,
-}
-
-struct Factory {
-    network: MemoryNetwork,
-    fault: Fault,
-}
-
-impl ConformanceFactory for Factory {
-    type Transport = Broken;
-
-    fn transport(&self, _node_id: &str) -> Broken {
-        let mut inner = self.network.transport().with_message_lens(1_400, 60_000);
-        if self.fault == Fault::QueuesWithoutBound {
-            let limits = InboxLimits { entries: usize::MAX, bytes: usize::MAX };
-            inner = inner.with_receive_queue(limits);
-        }
-        Broken { inner, network: self.network.clone(), fault: self.fault }
-    }
-
-    fn listen_addr(&self, family: AddressFamily) -> Option<SocketAddr> {
-        match family {
-            AddressFamily::V4 => "127.0.0.1:0".parse().ok(),
-            AddressFamily::V6 => "[::1]:0".parse().ok(),
-        }
-    }
-
-    fn reports_unreachable(&self) -> bool {
-        true
-    }
-
-    async fn inject_garbage(&self, to: SocketAddr, bytes: &[u8]) -> bool {
-        let options = OpenOptions::new("c", "stranger", vec!["127.0.0.1:0".parse().unwrap()]);
-        let (sender, _) = self.network.transport().open(options).await.unwrap();
-        sender.send(&Destination::addr(to), Bytes::copy_from_slice(bytes)).is_ok()
-    }
-
-    /// Short, since here it is the failure that is expected.
-    fn patience(&self) -> Duration {
-        if self.fault == Fault::None { Duration::from_secs(20) } else { Duration::from_secs(2) }
-    }
-}
-
-struct Broken {
-    inner: MemoryTransport,
-    network: MemoryNetwork,
-    fault: Fault,
-}
-
-impl Transport for Broken {
-    type Sender = BrokenSender;
-    type Receiver = BrokenReceiver;
-
-    async fn open(self, options: OpenOptions) -> Result<(Self::Sender, Self::Receiver), OpenError> {
-        let Self { inner, network, fault } = self;
-        let (sender, receiver) = inner.open(options).await?;
-        let sender = BrokenSender { inner: sender, network, fault, held_back: Mutex::default() };
-        Ok((sender, BrokenReceiver { inner: receiver, fault, dead: false }))
-    }
-}
-
-struct BrokenSender {
-    inner: MemorySender,
-    network: MemoryNetwork,
-    fault: Fault,
-    held_back: Mutex<BytesMut>,
-}
-
-impl TransportSender for BrokenSender {
-    fn send(&self, to: &Destination, message: Bytes) -> Result<(), SendError> {
-        match self.fault {
-            Fault::MergesMessages => {
-                // A stream without frames: two writes, one read.
-                let mut held_back = self.held_back.lock().unwrap();
-                if held_back.is_empty() {
-                    held_back.extend_from_slice(&message);
-                    return Ok(());
-                }
-                held_back.extend_from_slice(&message);
-                self.inner.send(to, held_back.split().freeze())
-            }
-            Fault::LosesEmptyMessages if message.is_empty() => Ok(()),
-            Fault::IgnoresItsLimit if message.len() > self.max_message_len() => Ok(()),
-            Fault::HidesItsLimit => self.inner.send(to, message).map_err(|error| match error {
-                SendError::TooLarge { len, .. } => SendError::TooLarge { len, limit: 0 },
-                other => other,
-            }),
-            Fault::CannotCarryItsMaximum if message.len() == self.max_message_len() => Ok(()),
-            Fault::BlocksOnADeadPeer if to.node_id().is_some_and(|id| &**id == "node-3") => {
-                // For good, as far as the suite is concerned.
-                std::thread::park_timeout(Duration::from_secs(60));
-                Ok(())
-            }
-            Fault::AnswersToTheWrongAddress => match to.reply_path() {
-                Some(path) => {
-                    let wrong = SocketAddr::new(path.remote().ip(), 9);
-                    self.inner.send(&Destination::reply(ReplyPath::new(wrong, 0)), message)
-                }
-                None => self.inner.send(to, message),
-            },
-            Fault::DeliversGarbledBytes => {
-                self.inner.send(to, message.iter().map(|byte| byte ^ 1).collect())
-            }
-            _ => self.inner.send(to, message),
-        }
-    }
-
-    fn preferred_message_len(&self) -> usize {
-        self.inner.preferred_message_len()
-    }
-
-    fn max_message_len(&self) -> usize {
-        self.inner.max_message_len()
-    }
-
-    fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.inner.local_addrs()
-    }
-
-    fn stats(&self) -> TransportStats {
-        let mut stats = self.inner.stats();
-        if self.fault == Fault::DropsWithoutCounting {
-            stats.dropped_receive_queue_full = 0;
-        }
-        stats
-    }
-
-    async fn close(&self) {
-        let addrs = self.inner.local_addrs();
-        match self.fault {
-            Fault::NeverEnds => {}
-            Fault::KeepsItsPort => {
-                self.inner.close().await;
-                let options = OpenOptions::new("c", "leak", addrs);
-                if let Ok(leaked) = self.network.transport().open(options).await {
-                    std::mem::forget(leaked);
-                }
-            }
-            _ => self.inner.close().await,
-        }
-    }
-}
-
-struct BrokenReceiver {
-    inner: MemoryReceiver,
-    fault: Fault,
-    dead: bool,
-}
-
-impl BrokenReceiver {
-    fn passes(&mut self, inbound: &Inbound) -> bool {
-        match (self.fault, inbound) {
-            (Fault::NeverReports, Inbound::Report(_)) => false,
-            (Fault::DiesOfGarbage, Inbound::Message(InboundMessage { bytes, .. })) => {
-                self.dead |= bytes.starts_with(b"GET");
-                !self.dead
-            }
-            _ => true,
-        }
-    }
-}
-
-impl TransportReceiver for BrokenReceiver {
-    async fn recv(&mut self) -> Option<Inbound> {
-        loop {
-            let inbound = self.inner.recv().await?;
-            if self.fault == Fault::TakesBeforeItCanHandOut {
-                tokio::task::yield_now().await;
-            }
-            if self.passes(&inbound) {
-                return Some(inbound);
-            }
-        }
-    }
-
-    fn try_recv(&mut self) -> Option<Inbound> {
-        self.inner.try_recv()
-    }
-}
+use chitchat_transport::memory::{MemoryNetwork, MemoryTransport};
 
 type Verdict = Result<Outcome, ConformanceFailure>;
 
@@ -218,9 +17,10 @@ fn run<C: AsyncFnOnce(&Factory) -> Verdict>(fault: Fault, check: C) -> Verdict {
     runtime.block_on(check(&factory))
 }
 
-/// One test per fault: the check passes without the fault and fails with it, saying so.
+/// One test per fault: the check passes without the fault and fails with it, saying what is wrong
+/// and what to do.
 macro_rules! caught {
-    ($($test:ident: $fault:ident by $check:ident saying $words:literal;)+) => {
+    ($($test:ident: $fault:ident by $check:ident saying $words:literal and $advice:literal;)+) => {
         $(
             #[test]
             fn $test() {
@@ -228,6 +28,7 @@ macro_rules! caught {
                 assert_eq!(run(Fault::None, check), Ok(Outcome::Passed));
                 let failure = run(Fault::$fault, check).expect_err("the fault was not noticed");
                 assert!(failure.what.contains($words), "another failure: {failure}");
+                assert!(failure.what.contains($advice), "no advice: {failure}");
             }
         )+
     };
@@ -235,35 +36,118 @@ macro_rules! caught {
 
 caught! {
     merged_messages_are_caught:
-        MergesMessages by keeps_message_boundaries saying "boundaries";
+        MergesMessages by keeps_message_boundaries saying "boundaries" and "one send is one message";
+    split_messages_are_caught:
+        SplitsMessages by keeps_message_boundaries saying "boundaries" and "one send is one message";
     a_lost_empty_message_is_caught:
-        LosesEmptyMessages by keeps_message_boundaries saying "of 0 bytes";
+        LosesEmptyMessages by keeps_message_boundaries
+        saying "of 0 bytes" and "every length from 0";
     garbled_bytes_are_caught:
-        DeliversGarbledBytes by delivers_both_ways saying "contents";
+        DeliversGarbledBytes by delivers_both_ways saying "contents" and "byte by byte";
+    messages_that_are_not_counted_are_caught:
+        CountsNothing by delivers_both_ways saying "not counted" and "add to messages_sent";
+    a_port_that_nobody_is_told_is_caught:
+        HidesItsPort by answers_by_the_reply_path saying "local_addrs()" and "ask the socket";
+    a_peer_under_a_name_that_nobody_proved_is_caught:
+        NamesTheWrongPeer by delivers_both_ways
+        saying "verified peer somebody" and "leave it out";
     an_ignored_limit_is_caught:
-        IgnoresItsLimit by refuses_a_message_that_is_too_large saying "gave Ok";
+        IgnoresItsLimit by refuses_a_message_that_is_too_large
+        saying "gave Ok" and "compare with max_message_len()";
     a_refusal_without_the_limit_is_caught:
-        HidesItsLimit by refuses_a_message_that_is_too_large saying "limit: 0";
+        HidesItsLimit by refuses_a_message_that_is_too_large
+        saying "limit: 0" and "expected TooLarge with both numbers";
+    a_refusal_that_is_not_counted_is_caught:
+        RefusesWithoutCounting by refuses_a_message_that_is_too_large
+        saying "not counted" and "TransportCounters::refused";
+    a_preference_above_the_maximum_is_caught:
+        PrefersMoreThanItsMaximum by keeps_message_boundaries
+        saying "preferred message length is 60001" and "expected 1 to the maximum";
     a_maximum_that_does_not_arrive_is_caught:
-        CannotCarryItsMaximum by delivers_a_message_of_maximum_length saying "did not arrive";
+        CannotCarryItsMaximum by delivers_a_message_of_maximum_length
+        saying "did not arrive" and "of 60000 bytes";
     blocking_on_a_dead_peer_is_caught:
-        BlocksOnADeadPeer by is_not_blocked_by_a_dead_peer saying "send blocked";
+        BlocksOnADeadPeer by is_not_blocked_by_a_dead_peer
+        saying "send blocked" and "it must only enqueue";
+    a_panic_about_a_dead_peer_is_caught:
+        PanicsOnADeadPeer by is_not_blocked_by_a_dead_peer
+        saying "send panicked" and "from any thread";
+    dying_with_a_dead_peer_is_caught:
+        DiesWithADeadPeer by is_not_blocked_by_a_dead_peer
+        saying "did not arrive" and "nothing that happens to others may stop it";
     a_recv_that_is_not_cancel_safe_is_caught:
-        TakesBeforeItCanHandOut by loses_nothing_when_recv_is_cancelled saying "disappear";
+        TakesBeforeItCanHandOut by loses_nothing_when_recv_is_cancelled
+        saying "disappear" and "let nothing wait between the two";
+    a_try_recv_that_sees_nothing_is_caught:
+        HandsOutOnlyToThoseWhoWait by hands_out_what_is_ready_without_waiting
+        saying "never gave" and "the same queue as recv";
     an_answer_that_goes_astray_is_caught:
-        AnswersToTheWrongAddress by answers_by_the_reply_path saying "did not arrive";
+        AnswersToTheWrongAddress by answers_by_the_reply_path
+        saying "did not arrive" and "from node-2 to node-1";
+    a_family_that_does_not_work_is_caught:
+        FailsOnIpv6 by works_on_ipv4_and_ipv6 saying "did not arrive" and "from node-1 to node-2";
     an_unbounded_queue_is_caught:
-        QueuesWithoutBound by bounds_its_queues saying "more than its bound";
+        QueuesWithoutBound by bounds_its_queues
+        saying "more than its bound" and "bound its queues in bytes";
     drops_that_are_not_counted_are_caught:
-        DropsWithoutCounting by bounds_its_queues saying "neither refused nor counted";
+        DropsWithoutCounting by bounds_its_queues
+        saying "neither refused nor counted" and "count dropped_receive_queue_full";
+    an_address_that_is_left_out_is_caught:
+        OpensTakenAddresses by opens_all_addresses_or_none
+        saying "somebody listens at" and "answer OpenError::Bind";
+    an_opening_that_fails_by_half_is_caught:
+        LeavesHalfOpen by opens_all_addresses_or_none
+        saying "stays taken" and "close what was bound";
     a_port_that_is_kept_is_caught:
-        KeepsItsPort by releases_its_port_when_closed saying "cannot open";
+        KeepsItsPort by releases_its_port_when_closed saying "cannot open" and "has to be free";
+    a_port_that_is_kept_after_dropping_is_caught:
+        KeepsItsPortWhenDropped by releases_its_port_when_dropped
+        saying "cannot open" and "has to be free";
+    a_transport_that_outlives_its_sender_is_caught:
+        OutlivesItsSender by ends_when_the_sender_is_dropped
+        saying "recv does not end" and "when the sending half is dropped";
     a_close_that_does_not_close_is_caught:
-        NeverEnds by ends_when_closed saying "expected Closed";
+        NeverEnds by ends_when_closed
+        saying "expected Closed" and "from the moment that close returns";
+    a_close_that_hangs_is_caught:
+        HangsInClose by ends_when_closed
+        saying "close takes forever" and "for a bounded time only";
+    a_recv_that_goes_on_after_close_is_caught:
+        ReadsOnAfterClose by ends_when_closed
+        saying "recv does not end" and "drop all ends that write to its queue";
     silence_about_an_unreachable_peer_is_caught:
-        NeverReports by reports_an_unreachable_peer saying "no report";
+        NeverReports by reports_an_unreachable_peer
+        saying "no report" and "push Report::Unreachable";
+    a_report_about_somebody_else_is_caught:
+        BlamesTheWrongAddress by reports_an_unreachable_peer
+        saying "was reported unreachable" and "report the address that failed";
     dying_of_garbage_is_caught:
-        DiesOfGarbage by survives_garbage saying "did not arrive";
+        DiesOfGarbage by survives_garbage saying "did not arrive" and "nothing that happens";
+    ending_after_garbage_is_caught:
+        EndsAfterGarbage by survives_garbage
+        saying "recv ended though nobody closed" and "no error and no peer may end it";
+}
+
+/// The words of `text` between two marks.
+fn words_between<'a>(text: &'a str, from: &str, to: &str) -> Vec<&'a str> {
+    let (_, rest) = text.split_once(from).expect("the list begins");
+    let (list, _) = rest.split_once(to).expect("the list ends");
+    list.split_whitespace().collect()
+}
+
+#[test]
+fn every_check_of_the_suite_catches_a_broken_transport() {
+    let suite = include_str!("../src/conformance/mod.rs");
+    let checks = words_between(suite, "conformance_suite!(@tests $factory;", ");");
+    assert!(checks.len() >= 17, "only {} checks were found", checks.len());
+    let faults =
+        words_between(include_str!("suite_catches_broken_transports.rs"), "caught! {", "\n}");
+    for check in checks {
+        assert!(
+            faults.windows(2).any(|pair| pair == ["by", check]),
+            "no broken transport shows that {check} catches anything"
+        );
+    }
 }
 
 #[test]

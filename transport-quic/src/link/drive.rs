@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chitchat_transport::{Inbound, InboundMessage, InboxShare};
+use chitchat_transport::{InboundMessage, InboxShare};
 use chitchat_transport_links::{BULK_FROM, Linked as _, SharedBucket};
 use quinn::{ConnectionError, SendDatagramError};
 use tokio::sync::Semaphore;
@@ -164,11 +164,10 @@ impl Driver {
         {
             self.shared.hub.connections().backoffs.succeeded(addr, self.link.node_id());
         }
-        let len = message.len() as u64;
         let message = InboundMessage::new(message, self.link.reply_path())
             .with_peer(Arc::clone(&self.link.proof.identity.node_id));
         if let Some(inbox) = &self.inbox {
-            self.shared.hub.news.deliver(inbox, Inbound::Message(message), len);
+            self.shared.hub.news.deliver_by(inbox, message);
         }
     }
 
@@ -224,8 +223,7 @@ impl Driver {
         let len = message.len();
         self.link.note_sent();
         self.link.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.shared.hub.news.counters.messages_sent.add(1);
-        self.shared.hub.news.counters.bytes_sent.add(len as u64);
+        self.shared.hub.news.counters.sent(len);
         let connection = self.link.connection.clone();
         self.sending.spawn(async move {
             let acknowledged = send_message(connection, message, priority).await;
@@ -235,8 +233,7 @@ impl Driver {
 
     fn note_datagram(&self, len: usize, sent: bool) {
         if sent {
-            self.shared.hub.news.counters.messages_sent.add(1);
-            self.shared.hub.news.counters.bytes_sent.add(len as u64);
+            self.shared.hub.news.counters.sent(len);
         } else {
             self.shared.hub.news.counters.dropped_sending.add(1);
         }

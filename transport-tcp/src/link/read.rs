@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chitchat_transport::errno::classify;
-use chitchat_transport::{Inbound, InboundMessage, InboxShare};
+use chitchat_transport::{InboundMessage, InboxShare};
 use chitchat_transport_links::{Link as _, Linked as _, SharedBucket};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -135,14 +135,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     fn deliver(&self, message: Bytes, link: &TcpLink, shared: &Shared) {
         link.note_message();
-        let len = message.len() as u64;
         let message = InboundMessage::new(message, link.reply_path());
         let message = match link.verified_node_id() {
             Some(node_id) => message.with_peer(node_id.clone()),
             None => message,
         };
         if let Some(inbox) = &self.inbox {
-            shared.hub.news.deliver(inbox, Inbound::Message(message), len);
+            shared.hub.news.deliver_by(inbox, message);
         }
     }
 }

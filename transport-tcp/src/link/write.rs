@@ -56,10 +56,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     fn fill(&mut self, link: &TcpLink, shared: &Shared) {
         let counters = &shared.hub.news.counters;
-        let count = |message_len: usize| {
-            counters.messages_sent.add(1);
-            counters.bytes_sent.add(message_len as u64);
-        };
+        let count = |message_len| counters.sent(message_len);
         if link.pong_due.swap(false, Ordering::Relaxed) {
             put_pong(&mut self.out);
         }

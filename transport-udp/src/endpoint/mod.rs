@@ -233,12 +233,7 @@ impl<O: OpenSocket> Endpoint<O> {
         self.shared.paths().heard(from, now);
         let path = ReplyPath::new(from, self.index as u64);
         let message = InboundMessage::new(Bytes::copy_from_slice(datagram), path);
-        if self.inbox.push(Inbound::Message(message)).is_ok() {
-            counters.messages_received.add(1);
-            counters.bytes_received.add(len as u64);
-        } else {
-            counters.dropped_receive_queue_full.add(1);
-        }
+        counters.arrived(len, self.inbox.push(Inbound::Message(message)));
     }
 
     fn write_batch(&mut self, socket: &O::Socket, queue: &SendQueue, now: Instant) -> Batch {
@@ -247,8 +242,7 @@ impl<O: OpenSocket> Endpoint<O> {
             match socket.try_send_to(&outgoing.bytes, outgoing.to) {
                 Ok(_) => {
                     self.sending.succeeded();
-                    self.shared.counters.messages_sent.add(1);
-                    self.shared.counters.bytes_sent.add(outgoing.bytes.len() as u64);
+                    self.shared.counters.sent(outgoing.bytes.len());
                     self.shared.paths().sent(outgoing.to);
                 }
                 Err(error) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::stage::{RESEND_AFTER, Stage, pattern};
+use super::stage::{RESEND_AFTER, Stage, ended_early, pattern};
 use super::{ConformanceFactory, ConformanceFailure, Outcome};
 use crate::addr::canonical;
 use crate::contract::{TransportReceiver, TransportSender};
@@ -28,10 +28,16 @@ pub async fn delivers_both_ways<F: ConformanceFactory>(
     for node in [&one, &other] {
         let stats = node.sender.stats();
         if stats.messages_sent == 0 || stats.bytes_sent < 100 {
-            return Err(ConformanceFailure::new("what was sent is not counted"));
+            return Err(ConformanceFailure::new(
+                "what was sent is not counted: add to messages_sent and bytes_sent when a message \
+                 goes out",
+            ));
         }
         if stats.messages_received == 0 || stats.bytes_received < 100 {
-            return Err(ConformanceFailure::new("what was received is not counted"));
+            return Err(ConformanceFailure::new(
+                "what was received is not counted: add to messages_received and bytes_received \
+                 when a message is queued for the node",
+            ));
         }
     }
     Ok(Outcome::Passed)
@@ -51,7 +57,9 @@ pub async fn answers_by_the_reply_path<F: ConformanceFactory>(
     let seed = Destination::addr(answers.addr()?);
     let question = stage.deliver(&asks, &seed, &mut answers, pattern(64, 1)).await?;
     if question.from.remote() != canonical(question.from.remote()) {
-        return Err(ConformanceFailure::new("the sender's address is not canonical"));
+        return Err(ConformanceFailure::new(
+            "the sender's address is not canonical: make the reply path with ReplyPath::new",
+        ));
     }
     let back = Destination::reply(question.from);
     stage.deliver(&answers, &back, &mut asks, pattern(64, 2)).await?;
@@ -69,7 +77,9 @@ pub async fn hands_out_what_is_ready_without_waiting<F: ConformanceFactory>(
     let mut stage = Stage::new(factory);
     let (from, mut to) = (stage.open("node-1").await?, stage.open("node-2").await?);
     if let Some(Inbound::Message(_)) = to.receiver.try_recv() {
-        return Err(ConformanceFailure::new("try_recv gave a message before one was sent"));
+        return Err(ConformanceFailure::new(
+            "try_recv gave a message before one was sent: hand out what peers sent, and nothing else",
+        ));
     }
     let message = pattern(32, 1);
     stage.note(&message);
@@ -87,7 +97,9 @@ pub async fn hands_out_what_is_ready_without_waiting<F: ConformanceFactory>(
             }
         }
     }
-    Err(ConformanceFailure::new("try_recv never gave a message that was sent"))
+    Err(ConformanceFailure::new(
+        "try_recv never gave a message that was sent: it has to look into the same queue as recv",
+    ))
 }
 
 /// Dropping the future of `recv` after it was polled once loses no message.
@@ -108,7 +120,7 @@ pub async fn loses_nothing_when_recv_is_cancelled<F: ConformanceFactory>(
             if Instant::now() >= stage.deadline {
                 return Err(ConformanceFailure::new(
                     "messages disappear when recv is polled once and dropped: it takes a message \
-                     before it can hand it out",
+                     before it can hand it out; let nothing wait between the two",
                 ));
             }
             if Instant::now() >= resend {
@@ -127,7 +139,7 @@ pub async fn loses_nothing_when_recv_is_cancelled<F: ConformanceFactory>(
                     }
                 }
                 Poll::Ready(None) => {
-                    return Err(ConformanceFailure::new("recv ended though nobody closed"));
+                    return Err(ended_early());
                 }
                 Poll::Ready(Some(Inbound::Report(_))) => {}
                 Poll::Pending => sleep(Duration::from_millis(1)).await,
@@ -158,6 +170,8 @@ pub async fn works_on_ipv4_and_ipv6<F: ConformanceFactory>(
         (Some(_), Some(_)) => Ok(Outcome::Passed),
         (Some(_), None) => Ok(Outcome::Skipped("no IPv6 on this host; IPv4 works")),
         (None, Some(_)) => Ok(Outcome::Skipped("no IPv4 on this host; IPv6 works")),
-        (None, None) => Err(ConformanceFailure::new("neither IPv4 nor IPv6 to run on")),
+        (None, None) => Err(ConformanceFailure::new(
+            "neither IPv4 nor IPv6 to run on: let listen_addr of the factory give an address",
+        )),
     }
 }

@@ -47,7 +47,8 @@ pub async fn keeps_message_boundaries<F: ConformanceFactory>(
     match missing[..] {
         [] => Ok(Outcome::Passed),
         [ref first, ..] => Err(ConformanceFailure::new(format_args!(
-            "{} messages never arrived, the first of {} bytes",
+            "{} messages never arrived, the first of {} bytes: every length from 0 to \
+             max_message_len() is a message",
             missing.len(),
             first.len()
         ))),
@@ -71,11 +72,13 @@ pub async fn refuses_a_message_that_is_too_large<F: ConformanceFactory>(
     if refused != Err(SendError::TooLarge { len, limit }) {
         return Err(ConformanceFailure::new(format_args!(
             "sending {len} bytes with a limit of {limit} gave {refused:?}, expected TooLarge with \
-             both numbers"
+             both numbers: compare with max_message_len() before anything else"
         )));
     }
     if from.sender.stats().refused_too_large != 1 {
-        return Err(ConformanceFailure::new("the refusal is not counted"));
+        return Err(ConformanceFailure::new(
+            "the refusal is not counted: give every error of send to TransportCounters::refused",
+        ));
     }
     stage.exchange(&mut from, &mut to).await?;
     Ok(Outcome::Passed)
@@ -120,7 +123,9 @@ pub async fn bounds_its_queues<F: ConformanceFactory>(
         match from.sender.send(&destination, message.clone()) {
             Ok(()) | Err(SendError::QueueFull) => {}
             Err(error) => {
-                return Err(ConformanceFailure::new(format_args!("flooding gave: {error}")));
+                return Err(ConformanceFailure::new(format_args!(
+                    "flooding gave: {error}; the only answer to a full queue is QueueFull"
+                )));
             }
         }
         if sent % 16 == 0 {
@@ -137,14 +142,17 @@ pub async fn bounds_its_queues<F: ConformanceFactory>(
     }
     if held > bound || drained > bound {
         return Err(ConformanceFailure::new(format_args!(
-            "a flood made the transport hold {} bytes, more than its bound of {bound}",
+            "a flood made the transport hold {} bytes, more than its bound of {bound}: \
+             bound its queues in bytes (see `inbox`), or tell the factory what they hold in \
+             queue_bound()",
             held.max(drained)
         )));
     }
     let lost = from.sender.stats().lost_to_full_queues() + to.sender.stats().lost_to_full_queues();
     if lost == 0 {
         return Err(ConformanceFailure::new(
-            "a flood of three times the bound was neither refused nor counted as dropped",
+            "a flood of three times the bound was neither refused nor counted as dropped: \
+             answer QueueFull, or count dropped_receive_queue_full",
         ));
     }
     // The flood took its time.
@@ -157,7 +165,8 @@ fn lens<F: ConformanceFactory>(node: &Node<F>) -> Result<(usize, usize), Conform
     let (preferred, max) = (node.sender.preferred_message_len(), node.sender.max_message_len());
     if preferred == 0 || preferred > max {
         return Err(ConformanceFailure::new(format_args!(
-            "the preferred message length is {preferred}, expected 1 to the maximum of {max}"
+            "the preferred message length is {preferred}, expected 1 to the maximum of \
+             {max}: the node packs its messages up to it"
         )));
     }
     Ok((preferred, max))

@@ -44,8 +44,8 @@ pub use delivery::{
 };
 pub use factory::ConformanceFactory;
 pub use lifecycle::{
-    ends_when_closed, ends_when_the_sender_is_dropped, releases_its_port_when_closed,
-    releases_its_port_when_dropped,
+    ends_when_closed, ends_when_the_sender_is_dropped, opens_all_addresses_or_none,
+    releases_its_port_when_closed, releases_its_port_when_dropped,
 };
 pub use limits::{
     bounds_its_queues, delivers_a_message_of_maximum_length, keeps_message_boundaries,
@@ -70,7 +70,7 @@ pub enum Outcome {
 #[error("{what}")]
 #[non_exhaustive]
 pub struct ConformanceFailure {
-    /// What happened and what was expected.
+    /// What happened, what was expected, and what to do.
     pub what: String,
 }
 
@@ -132,6 +132,7 @@ macro_rules! conformance_suite {
             is_not_blocked_by_a_dead_peer
             survives_garbage
             reports_an_unreachable_peer
+            opens_all_addresses_or_none
             ends_when_closed
             ends_when_the_sender_is_dropped
             releases_its_port_when_closed

@@ -94,10 +94,14 @@ pub async fn reports_an_unreachable_peer<F: ConformanceFactory>(
         };
         if addr != dead || node_id.as_deref().is_some_and(|id| id != "node-2") {
             return Err(ConformanceFailure::new(format_args!(
-                "{addr} ({node_id:?}) was reported unreachable, but it was {dead} of node-2"
+                "{addr} ({node_id:?}) was reported unreachable, but it was {dead} of \
+                 node-2: report the address that failed, and the node id of the destination"
             )));
         }
         return Ok(Outcome::Passed);
     }
-    Err(ConformanceFailure::new("nobody listens at the address, and no report came"))
+    Err(ConformanceFailure::new(
+        "nobody listens at the address, and no report came: push Report::Unreachable when the \
+         network says so, or let reports_unreachable() of the factory be false",
+    ))
 }

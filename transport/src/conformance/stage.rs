@@ -38,7 +38,8 @@ impl<F: ConformanceFactory> Node<F> {
         match addrs[..] {
             [addr] if addr.port() != 0 => Ok(addr),
             _ => Err(ConformanceFailure::new(format_args!(
-                "local_addrs() is {addrs:?}, expected the one bound address with its real port"
+                "local_addrs() is {addrs:?}, expected the one bound address with its \
+                 real port: ask the socket after binding it"
             ))),
         }
     }
@@ -61,7 +62,9 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
     pub(super) fn listen_addr(&self) -> Result<SocketAddr, ConformanceFailure> {
         let family = self.factory.family();
         self.factory.listen_addr(family).ok_or_else(|| {
-            ConformanceFailure::new(format_args!("no {family} address to run the suite on"))
+            ConformanceFailure::new(format_args!(
+                "no {family} address to run the suite on: let listen_addr of the factory give one"
+            ))
         })
     }
 
@@ -76,12 +79,13 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
     ) -> Result<Node<F>, ConformanceFailure> {
         let id: Arc<str> = id.into();
         let options = OpenOptions::new("conformance", Arc::clone(&id), vec![addr]);
-        let (sender, receiver) = self
-            .factory
-            .transport(&id)
-            .open(options)
-            .await
-            .map_err(|error| ConformanceFailure::new(format_args!("cannot open: {error}")))?;
+        let (sender, receiver) =
+            self.factory.transport(&id).open(options).await.map_err(|error| {
+                ConformanceFailure::new(format_args!(
+                    "cannot open: {error}; a port that was closed or dropped before has to be free \
+                     again"
+                ))
+            })?;
         Ok(Node { id, sender: Arc::new(sender), receiver })
     }
 
@@ -116,7 +120,7 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
             match timeout(wait, node.receiver.recv()).await {
                 Err(_) => return Ok(None),
                 Ok(None) => {
-                    return Err(ConformanceFailure::new("recv ended though nobody closed"));
+                    return Err(ended_early());
                 }
                 Ok(Some(Inbound::Message(message))) => {
                     self.check_known(&message)?;
@@ -133,7 +137,7 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
         }
         Err(ConformanceFailure::new(format_args!(
             "a message of {} bytes arrived that nobody sent like this: boundaries or contents \
-             are not kept",
+             are not kept; one send is one message at the other end, byte by byte",
             message.bytes.len()
         )))
     }
@@ -151,13 +155,14 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
             self.send_off_thread(from, to, &message).await?;
             while let Some(arrived) = self.receive(receiver, RESEND_AFTER).await? {
                 if arrived.bytes == message {
+                    check_peer(&arrived, &from.id)?;
                     return Ok(arrived);
                 }
             }
         }
         Err(ConformanceFailure::new(format_args!(
             "a message of {} bytes from {} to {} did not arrive, though it was sent again and \
-             again",
+             again; nothing that happens to others may stop it",
             message.len(),
             from.id,
             receiver.id
@@ -185,11 +190,16 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
         });
         match timeout(self.factory.patience(), returned).await {
             Ok(Ok(Ok(()) | Err(SendError::QueueFull))) => Ok(()),
-            Ok(Ok(Err(error))) => {
-                Err(ConformanceFailure::new(format_args!("send was refused: {error}")))
-            }
-            Ok(Err(_)) => Err(ConformanceFailure::new("send panicked")),
-            Err(_) => Err(ConformanceFailure::new("send blocked; it must only enqueue")),
+            Ok(Ok(Err(error))) => Err(ConformanceFailure::new(format_args!(
+                "send was refused: {error}; queue what can be sent, and drop it later if nobody \
+                     is there"
+            ))),
+            Ok(Err(_)) => Err(ConformanceFailure::new(
+                "send panicked; it may be called from any thread that is inside the runtime",
+            )),
+            Err(_) => Err(ConformanceFailure::new(
+                "send blocked; it must only enqueue, and say QueueFull where there is no room",
+            )),
         }
     }
 
@@ -209,6 +219,25 @@ impl<'a, F: ConformanceFactory> Stage<'a, F> {
     pub(super) fn listen_addrs(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         let of = |family| self.factory.listen_addr(family);
         (of(AddressFamily::V4), of(AddressFamily::V6))
+    }
+}
+
+/// `recv` gave `None` without a reason.
+pub(super) fn ended_early() -> ConformanceFailure {
+    ConformanceFailure::new(
+        "recv ended though nobody closed: no error and no peer may end it, only close or the \
+         drop of the sending half",
+    )
+}
+
+/// Who is verified is the one who sent; a transport that verifies nobody says so.
+fn check_peer(message: &InboundMessage, sender: &str) -> Result<(), ConformanceFailure> {
+    match message.peer.as_deref() {
+        Some(peer) if peer != sender => Err(ConformanceFailure::new(format_args!(
+            "a message of {sender} came with the verified peer {peer}: set it to the node id that \
+             the sender's credentials prove, or leave it out"
+        ))),
+        _ => Ok(()),
     }
 }
 
