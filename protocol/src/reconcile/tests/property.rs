@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
+use crate::reconcile::model::{Code, Schedule, decode};
 use crate::state::Breakage;
 
-use super::drive::{Code, Schedule, decode, explain, first_failure, seeds};
+use super::drive::{explain, first_failure, seeds};
 
 const SOUND: Breakage = Breakage {
     no_source_floor: false,

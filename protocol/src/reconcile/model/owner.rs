@@ -7,33 +7,33 @@ use crate::limits::Limits;
 use crate::state::{KEY_INITIAL, OwnState, Replica, Versions};
 use crate::time::Timestamp;
 
-pub(super) const OWNER: &str = "o";
+pub(crate) const OWNER: &str = "o";
 
 /// All keys of the model: few, so that they collide. The first is written once, by the protocol.
-pub(super) const KEYS: [&str; 6] = [KEY_INITIAL, "a", "b", "c", "d", "e"];
+pub(crate) const KEYS: [&str; 6] = [KEY_INITIAL, "a", "b", "c", "d", "e"];
 
 /// One operation of the log.
 #[derive(Clone, Debug)]
-pub(super) struct Op {
-    pub(super) key: usize,
-    pub(super) value: Option<Arc<str>>,
-    pub(super) deadline: Timestamp,
+pub(crate) struct Op {
+    pub(crate) key: usize,
+    pub(crate) value: Option<Arc<str>>,
+    pub(crate) deadline: Timestamp,
 }
 
 /// The owner's state with the full list of its operations.
 #[derive(Clone)]
-pub(super) struct Owner {
-    pub(super) state: OwnState,
+pub(crate) struct Owner {
+    pub(crate) state: OwnState,
     /// The operation with version `v` is at `v - 1`.
-    pub(super) log: Vec<Op>,
+    pub(crate) log: Vec<Op>,
     /// Versions of each key's operations, ascending.
-    pub(super) history: [Vec<u64>; KEYS.len()],
+    pub(crate) history: [Vec<u64>; KEYS.len()],
     /// Versions of each key's deletions, ascending.
-    pub(super) deletions: [Vec<u64>; KEYS.len()],
+    pub(crate) deletions: [Vec<u64>; KEYS.len()],
 }
 
 impl Owner {
-    pub(super) fn new() -> Owner {
+    pub(crate) fn new() -> Owner {
         let state =
             OwnState::new(Limits::default(), 1 << 20, Vec::new(), Vec::new(), Timestamp::ZERO);
         let mut owner = Owner {
@@ -46,48 +46,48 @@ impl Owner {
         owner
     }
 
-    pub(super) fn replica(&self) -> &Replica {
+    pub(crate) fn replica(&self) -> &Replica {
         self.state.replica()
     }
 
-    pub(super) fn versions(&self) -> Versions {
+    pub(crate) fn versions(&self) -> Versions {
         self.replica().versions()
     }
 
     /// The operation with this version.
-    pub(super) fn op(&self, version: u64) -> &Op {
+    pub(crate) fn op(&self, version: u64) -> &Op {
         &self.log[usize::try_from(version).unwrap() - 1]
     }
 
     /// The newest operation on a key, among the first `limit`.
-    pub(super) fn newest(&self, key: usize, limit: u64) -> Option<u64> {
+    pub(crate) fn newest(&self, key: usize, limit: u64) -> Option<u64> {
         self.history[key].iter().rev().find(|version| **version <= limit).copied()
     }
 
-    pub(super) fn set(&mut self, key: usize, value: &str, ttl: Option<Duration>, now: Timestamp) {
+    pub(crate) fn set(&mut self, key: usize, value: &str, ttl: Option<Duration>, now: Timestamp) {
         self.state.set(KEYS[key], value, ttl, now).unwrap();
         self.record(key);
     }
 
-    pub(super) fn delete(&mut self, key: usize, now: Timestamp) {
+    pub(crate) fn delete(&mut self, key: usize, now: Timestamp) {
         self.state.delete(KEYS[key], now).unwrap();
         self.record(key);
     }
 
-    pub(super) fn renew(&mut self, key: usize, ttl: Duration, now: Timestamp) {
+    pub(crate) fn renew(&mut self, key: usize, ttl: Duration, now: Timestamp) {
         // A key that is not set is refused, and nothing changes.
         let _ = self.state.delete_after_ttl(KEYS[key], ttl, now);
         self.record(key);
     }
 
-    pub(super) fn tick(&mut self, now: Timestamp, grace: Duration) {
+    pub(crate) fn tick(&mut self, now: Timestamp, grace: Duration) {
         self.state.expire(now);
         self.record(0);
         self.state.collect_garbage(now, grace);
     }
 
     /// Moves the watermark to the newest tombstone, at once.
-    pub(super) fn collect(&mut self, now: Timestamp) {
+    pub(crate) fn collect(&mut self, now: Timestamp) {
         self.state.collect_garbage(now, Duration::ZERO);
     }
 
@@ -114,7 +114,7 @@ impl Owner {
 
     /// What a replica is at `m = V` and `g = G`, computed from the log alone: version, key and
     /// value of each entry.
-    pub(super) fn expected(&self) -> Vec<(u64, usize, Option<Arc<str>>)> {
+    pub(crate) fn expected(&self) -> Vec<(u64, usize, Option<Arc<str>>)> {
         let mut entries = Vec::new();
         for key in 0..KEYS.len() {
             let Some(version) = self.history[key].last().copied() else {
@@ -131,7 +131,7 @@ impl Owner {
 }
 
 /// The entries of a replica in the form of [`Owner::expected`].
-pub(super) fn contents(replica: &Replica) -> Vec<(u64, usize, Option<Arc<str>>)> {
+pub(crate) fn contents(replica: &Replica) -> Vec<(u64, usize, Option<Arc<str>>)> {
     let key_of = |name: &str| KEYS.iter().position(|it| *it == name).unwrap();
     let all = replica.entries.range(0, u64::MAX);
     all.map(|(version, key, entry)| (version, key_of(key.as_str()), entry.stored().cloned()))

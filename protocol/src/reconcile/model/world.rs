@@ -19,7 +19,7 @@ const SETTLE_ROUNDS: usize = 400;
 /// What may happen. Indices are taken modulo what there is, so that every list of steps is a
 /// schedule; peer 0 is the owner where one serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Set { key: u8, value: u8 },
     Lease { key: u8, value: u8, ms: u8 },
     Renew { key: u8, ms: u8 },
@@ -53,19 +53,19 @@ enum Mail {
 }
 
 #[derive(Clone)]
-pub(super) struct World {
-    pub(super) now: Timestamp,
-    pub(super) owner: Owner,
-    pub(super) peers: Vec<Peer>,
-    pub(super) breakage: Breakage,
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) owner: Owner,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) breakage: Breakage,
     /// The owner is dead.
-    pub(super) crashed: bool,
-    pub(super) grace: Duration,
+    pub(crate) crashed: bool,
+    pub(crate) grace: Duration,
     mail: Vec<Mail>,
 }
 
 impl World {
-    pub(super) fn new(peers: usize, breakage: Breakage) -> World {
+    pub(crate) fn new(peers: usize, breakage: Breakage) -> World {
         World {
             now: Timestamp::ZERO,
             owner: Owner::new(),
@@ -92,14 +92,14 @@ impl World {
         usize::from(index) % (self.peers.len() + 1)
     }
 
-    pub(super) fn replica(&self, server: usize) -> &Replica {
+    pub(crate) fn replica(&self, server: usize) -> &Replica {
         match server {
             0 => self.owner.replica(),
             peer => &self.peers[peer - 1].replica,
         }
     }
 
-    pub(super) fn step(&mut self, step: Step) -> Result<(), Violation> {
+    pub(crate) fn step(&mut self, step: Step) -> Result<(), Violation> {
         let key = |key: u8| 1 + usize::from(key) % (KEYS.len() - 1);
         let text = |value: u8| {
             "xyz-a-longer-value-that-takes-room"[..1 + usize::from(value) % 30].to_string()
@@ -217,7 +217,7 @@ impl World {
     /// A train of at most `parts` parts, each with `room` bytes beside the header, or with one entry
     /// that takes more. Checks each part against its sender (rules S1 to S3, V1, and S23: the bound
     /// on its length, and that `t` covers exactly what is in it).
-    pub(super) fn plan_train(
+    pub(crate) fn plan_train(
         &self,
         server: usize,
         mut view: PeerView,
@@ -249,7 +249,7 @@ impl World {
     /// An exchange without loss. True if it changed anything. Every part makes progress (X1), as the
     /// sender expects, at least if nothing is kept aside; the first part always. A second copy
     /// asks peers that cannot help it, too.
-    pub(super) fn exchange(
+    pub(crate) fn exchange(
         &mut self,
         asker: usize,
         server: usize,
@@ -287,7 +287,7 @@ impl World {
     }
 
     /// Everybody exchanges with everybody, without loss, until nothing changes.
-    pub(super) fn settle(&mut self, room: usize) -> Result<(), Violation> {
+    pub(crate) fn settle(&mut self, room: usize) -> Result<(), Violation> {
         for peer in &mut self.peers {
             peer.cut_off = false;
         }
@@ -308,7 +308,7 @@ impl World {
     }
 
     /// After [`World::settle`]: all replicas are byte-equal, and what the log says (R1, S21).
-    pub(super) fn check_equal(&self) -> Result<(), Violation> {
+    pub(crate) fn check_equal(&self) -> Result<(), Violation> {
         let owner = self.owner.replica();
         if contents(owner) != self.owner.expected() {
             return violation("S21", "the owner is not what its log says".into());
@@ -332,7 +332,7 @@ impl World {
     }
 
     /// Whatever is still on its way changes nothing once everybody is up to date.
-    pub(super) fn deliver_the_rest(&mut self) -> Result<(), Violation> {
+    pub(crate) fn deliver_the_rest(&mut self) -> Result<(), Violation> {
         for mail in std::mem::take(&mut self.mail) {
             let Mail::Delta { delta, .. } = mail else {
                 continue;
@@ -352,7 +352,7 @@ fn parts_of(byte: u8) -> usize {
 impl World {
     /// After [`World::settle`] without the owner: what reached one correct replica before the crash,
     /// and was not changed again, is everywhere (R12).
-    pub(super) fn check_spread(&self, before: &World) -> Result<(), Violation> {
+    pub(crate) fn check_spread(&self, before: &World) -> Result<(), Violation> {
         for (key, name) in KEYS.iter().enumerate() {
             let Some(newest) = self.owner.history[key].last().copied() else { continue };
             if self.owner.op(newest).value.is_none() {

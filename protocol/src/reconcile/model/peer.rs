@@ -14,20 +14,20 @@ use super::owner::{OWNER, Owner};
 const MAX_PARKED: usize = 8;
 
 #[derive(Clone, Default)]
-pub(super) struct Peer {
-    pub(super) replica: Replica,
+pub(crate) struct Peer {
+    pub(crate) replica: Replica,
     /// A second copy, of which the peer fetches all from the start (rule F1).
-    pub(super) fresh: Option<Replica>,
+    pub(crate) fresh: Option<Replica>,
     /// The watermark of the peer that it is fetched from: what lies above is not taken.
-    pub(super) fresh_gc: u64,
-    pub(super) parked: Vec<NodeDelta<'static>>,
-    pub(super) reader: Reader,
-    pub(super) cut_off: bool,
+    pub(crate) fresh_gc: u64,
+    pub(crate) parked: Vec<NodeDelta<'static>>,
+    pub(crate) reader: Reader,
+    pub(crate) cut_off: bool,
 }
 
 impl Peer {
     /// What the peer's digest says.
-    pub(super) fn view(&self) -> PeerView {
+    pub(crate) fn view(&self) -> PeerView {
         let versions = self.digest_versions();
         PeerView::from_digest(&DigestEntry {
             node_id: OWNER.into(),
@@ -42,7 +42,7 @@ impl Peer {
         })
     }
 
-    pub(super) fn digest_versions(&self) -> Versions {
+    pub(crate) fn digest_versions(&self) -> Versions {
         self.fresh.as_ref().unwrap_or(&self.replica).versions()
     }
 
@@ -56,7 +56,7 @@ impl Peer {
     }
 
     /// Takes in a delta as a node does, and checks every invariant.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         delta: &NodeDelta<'static>,
         owner: &Owner,
@@ -102,7 +102,7 @@ impl Peer {
 
     /// Rule F1: our copy lies below a watermark that its silent owner can no longer help it over,
     /// and a peer has a longer copy.
-    pub(super) fn consider_fresh(&mut self, theirs: Versions) {
+    pub(crate) fn consider_fresh(&mut self, theirs: Versions) {
         let ours = self.replica.versions();
         if theirs.max_version > ours.max_version
             && theirs.max_version.max(theirs.last_gc_version) >= ours.last_gc_version

@@ -10,18 +10,18 @@ use super::peer::Peer;
 
 /// A broken invariant.
 #[derive(Clone, Debug)]
-pub(super) struct Violation {
-    pub(super) rule: &'static str,
-    pub(super) detail: String,
+pub(crate) struct Violation {
+    pub(crate) rule: &'static str,
+    pub(crate) detail: String,
 }
 
-pub(super) fn violation<T>(rule: &'static str, detail: String) -> Result<T, Violation> {
+pub(crate) fn violation<T>(rule: &'static str, detail: String) -> Result<T, Violation> {
     Err(Violation { rule, detail })
 }
 
 /// What the user of a replica has seen.
 #[derive(Clone, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     versions: Versions,
     keys: [Seen; KEYS.len()],
 }
@@ -39,13 +39,13 @@ struct Seen {
 impl Reader {
     /// The replica is exchanged for a longer copy, which may lie below the old watermark. What was
     /// seen before binds it too.
-    pub(super) fn swapped(&mut self) {
+    pub(crate) fn swapped(&mut self) {
         self.versions.last_gc_version = 0;
     }
 }
 
 /// I1 to I5, and that the replica's indexes agree.
-pub(super) fn check_peer(peer: &mut Peer, owner: &Owner, now: Timestamp) -> Result<(), Violation> {
+pub(crate) fn check_peer(peer: &mut Peer, owner: &Owner, now: Timestamp) -> Result<(), Violation> {
     let replica = &peer.replica;
     let versions = replica.versions();
     check_versions(peer.reader.versions, versions, owner.versions())?;
@@ -171,7 +171,7 @@ fn check_reader(
 }
 
 /// X1.
-pub(super) fn progressed(before: Versions, after: Versions) -> bool {
+pub(crate) fn progressed(before: Versions, after: Versions) -> bool {
     let position = |versions: Versions| versions.cursor.map_or(0, |cursor| cursor.position);
     after.max_version > before.max_version
         || after.last_gc_version > before.last_gc_version
@@ -179,7 +179,7 @@ pub(super) fn progressed(before: Versions, after: Versions) -> bool {
 }
 
 /// What every part keeps towards its sender's state.
-pub(super) fn check_part(
+pub(crate) fn check_part(
     replica: &Replica,
     delta: &NodeDelta<'_>,
     len: usize,
@@ -206,7 +206,7 @@ pub(super) fn check_part(
 }
 
 /// The length that a part is planned with.
-pub(super) fn planned_len(delta: &NodeDelta<'_>) -> usize {
+pub(crate) fn planned_len(delta: &NodeDelta<'_>) -> usize {
     let prune = delta.prune.as_ref().map_or(0, |prune| {
         let steps = prune.versions.iter().scan(prune.from, |previous, version| {
             let step = version - std::mem::replace(previous, *version);
