@@ -64,11 +64,11 @@ pub(crate) fn message(
     };
     let body = match input.below(8) {
         0 | 1 => {
-            let budget = input.number() * 64;
+            let budget = input.number().saturating_mul(64);
             Body::Syn { budget, digest: digest(input, facts) }
         }
         2 | 3 => {
-            let (part, budget) = (part(input), input.number() * 64);
+            let (part, budget) = (part(input), input.number().saturating_mul(64));
             let entries = entries(input, facts);
             Body::SynAck { part, budget, entries, deltas: deltas(input, puppet, facts) }
         }
