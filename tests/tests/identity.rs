@@ -155,6 +155,25 @@ fn a_question_that_is_played_back_keeps_a_node_from_its_only_seed_for_a_while_on
 }
 
 #[test]
+fn a_seed_that_asks_nobody_and_comes_back_with_a_lower_generation_is_live_soon() {
+    // Found by fuzzing, rule L4: its own address is the only seed, so that it learns from answers to
+    // its questions nothing, and whoever asks it did not listen to what it said.
+    for away in [Duration::from_secs(10), Duration::from_secs(60)] {
+        let mut sim = Sim::cluster_with(7, 3, LinkLimits::default(), |config| {
+            config.dead_node_grace_period = Duration::from_secs(40);
+        });
+        sim.run_rounds(10);
+        sim.kill(0);
+        sim.run_for(away);
+        let known = sim.host(1).state_of("node-0").is_some();
+        assert_eq!(known, away < Duration::from_secs(40), "still known, or only remembered");
+        sim.start_as(0, 1_000);
+        sim.set(0, "key", "of the new run");
+        sim.expect_within(60, "it is live", |sim| sim.all_see_all() && sim.all_equal());
+    }
+}
+
+#[test]
 fn a_forged_report_about_oneself_is_answered_by_a_later_generation_and_loses_nothing() {
     // Rules C1, C2, C4: heartbeats, versions and generations that never were.
     let forgeries: [fn(SelfReport) -> SelfReport; 5] = [
