@@ -146,6 +146,11 @@ impl TcpLink {
         None
     }
 
+    /// How long it has been there.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.activity.start)
+    }
+
     fn note_message(&self) {
         let now = self.activity.millis(Instant::now());
         self.activity.last_message.store(now, Ordering::Relaxed);

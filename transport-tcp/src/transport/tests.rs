@@ -1,5 +1,7 @@
 //! Two transports, or one and a peer that does as it is told here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::BytesMut;
 use chitchat_transport::{InboundMessage, Report, UnreachableReason};
 use chitchat_transport_links::Link as _;
@@ -435,4 +437,23 @@ async fn a_node_id_that_fits_nowhere_is_an_error_at_the_call() {
         let error = PlainTcpTransport::new().open(options).await.unwrap_err();
         assert!(error.to_string().contains(&format!("has {len} bytes")), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_us_in_and_hangs_up_is_not_dialled_again_without_a_pause() {
+    let (a, (listener, addr)) = (End::open("a").await, listener().await);
+    // So long that it is never sent before the peer has hung up.
+    a.send(&Destination::node("rude", [addr]), &[0; 1 << 20]);
+    let dials = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&dials);
+    let rude = tokio::spawn(async move {
+        loop {
+            drop(Puppet::accept(&listener, "rude").await);
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    sleep(Duration::from_secs(2)).await;
+    rude.abort();
+    let dials = dials.load(Ordering::Relaxed);
+    assert!((2..15).contains(&dials), "{dials} dials");
 }
