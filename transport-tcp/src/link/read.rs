@@ -64,7 +64,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Reads what still comes, and takes none of it in.
+    /// Reads what still comes, and takes none of it in. Behind a goodbye, TLS says that it closes:
+    /// with that unread, closing would send a reset, which takes away what we have sent.
     pub(super) async fn drain(&mut self) {
         // It ends with the connection, one way or the other.
         let _ = drain(&mut self.half).await;

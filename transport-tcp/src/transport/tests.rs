@@ -10,8 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::*;
+#[cfg(target_os = "linux")]
+use crate::frame::put_goodbye;
 use crate::frame::{Decoder, FRAME_LIMIT, Received, put_message, put_pong};
+#[cfg(target_os = "linux")]
+use crate::greeting::welcome;
+#[cfg(target_os = "linux")]
+use crate::link::Established;
 use crate::preface::Preface;
+#[cfg(target_os = "linux")]
+use crate::stream::Stream;
 
 /// For what happens within milliseconds.
 const GUARD: Duration = Duration::from_secs(20);
@@ -456,4 +464,90 @@ async fn a_peer_that_takes_us_in_and_hangs_up_is_not_dialled_again_without_a_pau
     rude.abort();
     let dials = dials.load(Ordering::Relaxed);
     assert!((2..15).contains(&dials), "{dials} dials");
+}
+
+/// The other end of a connection that may be under TLS, and reads slowly.
+#[cfg(target_os = "linux")]
+struct Slow {
+    stream: Stream,
+    came: BytesMut,
+}
+
+#[cfg(target_os = "linux")]
+impl Slow {
+    async fn accept(listener: &TcpListener, security: &Security) -> Slow {
+        let own = Preface { node_id: "slow".into(), listens_on: 0 };
+        let (stream, from) = timeout(GUARD, listener.accept()).await.unwrap().unwrap();
+        let Established { stream, came, .. } = welcome(stream, security, &own, from).await.unwrap();
+        Slow { stream, came }
+    }
+
+    /// Reads so many messages, or to the end, and counts them.
+    async fn messages(&mut self, up_to: usize) -> usize {
+        let (mut decoder, mut messages, mut piece) = (Decoder::default(), 0, [0; 4_096]);
+        loop {
+            while let Some(received) = decoder.next(&mut self.came).unwrap() {
+                messages += usize::from(matches!(received, Received::Message(_)));
+            }
+            if messages == up_to {
+                return messages;
+            }
+            sleep(Duration::from_millis(1)).await;
+            let read = timeout(GUARD, self.stream.read(&mut piece)).await.unwrap().unwrap();
+            self.came.extend_from_slice(&piece[..read]);
+            if read == 0 {
+                assert!(self.came.is_empty(), "a message that is cut");
+                return messages;
+            }
+        }
+    }
+}
+
+/// A peer that says goodbye reads on until we close as well.
+#[cfg(target_os = "linux")]
+async fn what_was_begun_arrives(security: Security, a: End) {
+    let (listener, addr) = listener().await;
+    // As with a network between them: our kernel keeps what the peer has not read.
+    let socket = socket2::SockRef::from(&listener);
+    socket.set_recv_buffer_size(32 << 10).unwrap();
+    socket.set_tcp_mss(1_000).unwrap();
+    let to = Destination::node("slow", [addr]);
+    a.send(&to, b"first");
+    let mut slow = Slow::accept(&listener, &security).await;
+    let (mut sent, begin) = (1, Instant::now());
+    while begin.elapsed() < Duration::from_secs(1) {
+        match a.sender.send(&to, Bytes::from(vec![1; 10_000])) {
+            Ok(()) => sent += 1,
+            Err(_) => sleep(Duration::from_millis(1)).await,
+        }
+    }
+    let mut goodbye = BytesMut::new();
+    put_goodbye(&mut goodbye, CloseCode::Idle, "");
+    slow.stream.write_all(&goodbye).await.unwrap();
+    slow.stream.flush().await.unwrap();
+    // It is heard before TLS closes behind it.
+    sleep(Duration::from_millis(50)).await;
+    slow.stream.shutdown().await.unwrap();
+    let got = slow.messages(usize::MAX).await;
+    assert!(got < sent, "the kernels held all of it");
+    let mut again = Slow::accept(&listener, &security).await;
+    assert_eq!(got + again.messages(sent - got).await, sent);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_was_begun_when_the_peer_says_goodbye_arrives_and_the_rest_goes_another_way() {
+    what_was_begun_arrives(Security::None, End::open("a").await).await;
+}
+
+#[cfg(all(target_os = "linux", feature = "tls"))]
+#[tokio::test]
+async fn with_tls_too_what_was_begun_when_the_peer_says_goodbye_arrives() {
+    let ca = chitchat_tls::ClusterCa::generate("c").unwrap();
+    let identity = ca.issue("slow").unwrap().tls_config().unwrap();
+    let options = OpenOptions::new("c", "a", vec!["127.0.0.1:0".parse().unwrap()]);
+    let transport = TlsTcpTransport::new(ca.issue("a").unwrap().tls_config().unwrap());
+    let (sender, receiver) = transport.open(options).await.unwrap();
+    let security = Security::Tls(identity.bind("c", "slow").unwrap());
+    what_was_begun_arrives(security, End { sender, receiver }).await;
 }
