@@ -222,6 +222,11 @@ impl TcpLink {
         if has_lost_race { End::Theirs } else { End::Lost(name) }
     }
 
+    /// Whether it was [closed](Link::close) by us.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn closing(&self) -> Option<(CloseCode, Box<str>)> {
         self.closing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

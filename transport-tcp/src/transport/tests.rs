@@ -310,6 +310,7 @@ async fn a_peer_that_takes_nothing_is_given_up_though_it_talks_and_delays_nobody
     until("it is given up", || a.failures("unanswered") == 1).await;
     assert!(begin.elapsed() >= Duration::from_secs(9), "too early");
     timeout(GUARD, talks).await.expect("still connected").unwrap();
+    assert_eq!(a.failures("unanswered"), 1, "counted again while it closes");
 }
 
 #[tokio::test]
