@@ -552,3 +552,23 @@ async fn with_tls_too_what_was_begun_when_the_peer_says_goodbye_arrives() {
     let security = Security::Tls(identity.bind("c", "slow").unwrap());
     what_was_begun_arrives(security, End { sender, receiver }).await;
 }
+
+#[tokio::test]
+async fn a_crowd_is_not_let_in_faster_than_it_is_closed() {
+    let config = TcpConfig { max_connections: 8, ..Default::default() };
+    let a = End::open_with(config, "a", "127.0.0.1:0".parse().unwrap()).await;
+    let (mut crowd, mut most) = (Vec::new(), 0);
+    for index in 0..500 {
+        let mut one = Puppet::unknown(a.addr()).await;
+        // It may have been turned away.
+        let _ = one.stream.write_all(&preface(&format!("p{index}"))).await;
+        crowd.push(one);
+        most = most.max(a.connections());
+    }
+    // Three times as many, and those that were being greeted.
+    assert!(most <= 24 + 32, "{most} connections");
+    assert!(a.failures("too many connections") > 0);
+    drop(crowd);
+    until("the crowd is gone", || a.connections() == 0).await;
+    Puppet::dial(a.addr(), "b").await;
+}
