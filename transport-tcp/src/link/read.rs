@@ -119,7 +119,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// One more message of the peer. When there are too many, nothing is taken in for a moment:
     /// TCP holds the peer up.
     async fn spend(&mut self) {
-        if let Err(wait) = self.bucket.take(Instant::now()) {
+        while let Err(wait) = self.bucket.take(Instant::now()) {
             let wait = wait.max(Duration::from_millis(1));
             sleep(wait).await;
             for due in [&mut self.frame_due, &mut self.long_due].into_iter().flatten() {
