@@ -572,3 +572,25 @@ async fn a_crowd_is_not_let_in_faster_than_it_is_closed() {
     until("the crowd is gone", || a.connections() == 0).await;
     Puppet::dial(a.addr(), "b").await;
 }
+
+#[tokio::test]
+async fn what_waits_for_a_dial_is_sent_before_closing() {
+    let (a, mut b) = (End::open("a").await, End::open("b").await);
+    a.send(&b.to("b"), &[1; 100_000]);
+    a.send(&b.to("b"), b"farewell");
+    a.sender.close().await;
+    let mut got = [b.message().await.bytes.len(), b.message().await.bytes.len()];
+    got.sort();
+    assert_eq!(got, [8, 100_000]);
+}
+
+#[tokio::test]
+async fn closing_waits_a_second_at_most_for_a_peer_that_does_not_answer() {
+    // Connected by the kernel, and never greeted.
+    let (a, (_listener, addr)) = (End::open("a").await, listener().await);
+    a.send(&Destination::node("silent", [addr]), b"farewell");
+    let begin = Instant::now();
+    a.sender.close().await;
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert_eq!(a.sender.stats().dropped_sending, 1);
+}
