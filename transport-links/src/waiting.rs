@@ -98,6 +98,11 @@ impl WaitingRoom {
         self.peers.remove(peer).map_or_else(Vec::new, |waiting| waiting.queue.close())
     }
 
+    /// Whether no messages wait. A peer may be dialled nevertheless.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.peers.values().all(|waiting| waiting.queue.is_empty())
+    }
+
     pub(crate) fn clear(&mut self) -> usize {
         self.peers.drain().map(|(_, waiting)| waiting.queue.close().len()).sum()
     }
