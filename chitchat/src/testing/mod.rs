@@ -52,9 +52,9 @@
 //! - **Randomness** from `rand::rng()` or `getrandom`: seed it with [`TestNode::seed`].
 //! - **Clocks**: `std::time` and `SystemTime` do not know of virtual time. Take `tokio::time`.
 //! - **Several tasks that wait for one `tokio::sync::watch` channel** are woken in a random order.
-//!   What a node hands out ([`events`](crate::ChitchatHandle::events),
-//!   [`live_nodes_watcher`](crate::ChitchatHandle::live_nodes_watcher)) wakes its readers in this
-//!   way: one of each kind per node is safe.
+//!   That goes for several [`live_nodes_watcher`](crate::ChitchatHandle::live_nodes_watcher)s of one
+//!   node; [`events`](crate::ChitchatHandle::events) and
+//!   [`subscribe`](crate::ChitchatHandle::subscribe) wake their readers in a fixed order.
 //! - **Threads, `spawn_blocking`, files, sockets, names of seeds to look up**: virtual time does not
 //!   wait for some of them, and nothing orders the rest.
 //! - **[`pause`](tokio::time::pause) in the middle**: the run then depends on the fraction of a

@@ -11,10 +11,12 @@ use tokio::time::{Instant, sleep_until};
 use super::builder::node_id;
 use super::cluster::Cluster;
 
+type Holds<A> = dyn Fn(&Cluster<A>) -> Result<(), String>;
+
 /// Something that has to hold at all times.
 pub(super) struct Invariant<A> {
     what: String,
-    holds: Box<dyn Fn(&Cluster<A>) -> Result<(), String>>,
+    holds: Box<Holds<A>>,
 }
 
 /// What a condition says: `bool`, or `Result<(), E>`, whose error tells what is missing and is shown
