@@ -234,6 +234,8 @@ impl<A> Cluster<A> {
         let at = self.elapsed();
         let slot = &mut self.slots[index];
         if let Some(run) = slot.run.take() {
+            // It may have found that it needs a higher one than it was given.
+            slot.generation = run.node.handle.id().generation_id;
             let panics = run.node.process.take_panics();
             run.node.process.end();
             assert!(panics.is_empty(), "a task of {} panicked: {panics:?}", node_id(index));

@@ -54,20 +54,20 @@ async fn run(seed: u64, application: fn(&TestNode)) -> String {
         .with_reordering(0.2);
     let builder = ClusterBuilder::new(seed, 5).conditions(storm);
     let mut cluster = builder.start_with(application).await;
-    cluster.run_rounds(20).await;
+    cluster.run_rounds(12).await;
     cluster.partition(&[0, 1], &[2, 3, 4]);
     cluster.crash(4);
-    cluster.run_rounds(20).await;
+    cluster.run_rounds(12).await;
     cluster.heal();
     cluster.restart_as(4, Generation::Lower).await;
     cluster.pause(1);
-    cluster.run_rounds(20).await;
+    cluster.run_rounds(12).await;
     cluster.resume(1);
     let added = cluster.add_node().await;
     cluster.leave(0).await;
-    cluster.run_rounds(20).await;
+    cluster.run_rounds(12).await;
     let history: Vec<String> = cluster.history().iter().map(ToString::to_string).collect();
-    assert!(history.len() > 100, "it is about something: {}", history.join("\n"));
+    assert!(history.len() > 30, "it is about something: {}", history.join("\n"));
     let mut lines = history;
     lines.push(format!("{:?}", cluster.network_stats()));
     for node in [1, 2, 3, 4, added] {
@@ -96,9 +96,9 @@ fn assert_same(one: &str, other: &str) {
 
 #[test]
 fn the_same_seed_gives_the_same_run_event_by_event() {
-    for seed in 0..4 {
+    for seed in 0..3 {
         let first = record(seed, application);
-        for _ in 0..3 {
+        for _ in 0..2 {
             assert_same(&first, &record(seed, application));
         }
     }

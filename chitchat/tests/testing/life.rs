@@ -85,11 +85,11 @@ fn the_generation_is_the_virtual_wall_clock() {
         let mut cluster = converged(seed, 2).await;
         let (before, from) = (cluster.node(1).id().generation_id, cluster.elapsed());
         cluster.crash(1);
-        cluster.run_for(Duration::from_secs(86_400)).await;
+        cluster.run_for(Duration::from_secs(600)).await;
         cluster.restart(1).await;
         let passed = Duration::from_millis(cluster.node(1).id().generation_id - before);
-        assert!(passed >= Duration::from_secs(86_400), "{passed:?}");
-        assert!(passed <= cluster.elapsed() && from < Duration::from_secs(86_400));
+        assert!(passed >= Duration::from_secs(600), "{passed:?}");
+        assert!(passed <= cluster.elapsed() && from < Duration::from_secs(60));
     });
 }
 
@@ -145,12 +145,13 @@ fn a_cluster_grows_and_everything_can_be_configured() {
 }
 
 #[test]
-fn a_minute_of_a_hundred_nodes_is_possible() {
+fn fifty_nodes_are_a_cluster_as_well() {
     for_each_seed(1, async |seed| {
-        let mut cluster = converged(seed, 100).await;
-        cluster.run_for(Duration::from_secs(60)).await;
-        assert_eq!(cluster.live(99).len(), 100);
+        let mut cluster = converged(seed, 50).await;
+        assert_eq!(cluster.live(49).len(), 50);
         let snapshot = cluster.node(0).snapshot();
-        assert_eq!(snapshot.with_status(NodeStatus::Alive).count(), 100);
+        assert_eq!(snapshot.with_status(NodeStatus::Alive).count(), 50);
+        cluster.crash(49);
+        cluster.until_converged().await;
     });
 }

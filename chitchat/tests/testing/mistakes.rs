@@ -51,9 +51,8 @@ fn what_makes_no_sense_is_refused_at_the_call() {
     let zero = complaint(|| find_failure(0, async |_| {}));
     assert!(zero.contains("cannot fail"), "{zero}");
     for_each_seed(1, async |seed| {
-        let refused = complaint(|| {
-            ClusterBuilder::new(seed, 2).configure(|_, node| node.fanout(0)).start()
-        });
+        let refused =
+            complaint(|| ClusterBuilder::new(seed, 2).configure(|_, node| node.fanout(0)).start());
         assert!(refused.contains("the configuration of node-0 is refused"), "{refused}");
 
         let mut cluster = ClusterBuilder::new(seed, 3).start().await;
@@ -101,10 +100,8 @@ fn a_paused_node_is_not_asked_to_leave_or_paused_again() {
 fn a_wait_that_fails_says_all_there_is_to_know() {
     let line = line!() + 12;
     let failure = find_failure(1, async |_| {
-        let mut cluster = ClusterBuilder::new(4_711, 4)
-            .deadline(Duration::from_secs(30))
-            .start()
-            .await;
+        let mut cluster =
+            ClusterBuilder::new(4_711, 4).deadline(Duration::from_secs(30)).start().await;
         cluster.until_converged().await;
         cluster.node(0).set("colour", "blue").unwrap();
         cluster.crash(3);

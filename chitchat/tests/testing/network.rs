@@ -85,16 +85,16 @@ fn one_link_can_be_worse_than_the_others() {
 fn messages_keep_to_the_limits_of_the_transport() {
     for_each_seed(3, async |seed| {
         let mut cluster = ClusterBuilder::new(seed, 3)
-            .transport(|_, transport| transport.with_message_lens(600, 900))
-            .conditions(Conditions::default().with_mtu(900))
+            .transport(|_, transport| transport.with_message_lens(1_100, 1_200))
+            .conditions(Conditions::default().with_mtu(1_200))
             .start()
             .await;
-        cluster.node(0).set("long", "x".repeat(2_000)).expect_err("over the limit of a message");
+        cluster.node(0).set("long", "x".repeat(3_000)).expect_err("over the limit of a message");
         for key in 0..50 {
             cluster.node(0).set(format!("key/{key}"), "x".repeat(100)).unwrap();
         }
         cluster.until_converged().await;
-        assert!(cluster.network_stats().longest_message <= 900);
+        assert!(cluster.network_stats().longest_message <= 1_200);
         assert_eq!(cluster.network_stats().dropped_mtu, 0);
     });
 }
