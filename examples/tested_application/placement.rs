@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 /// Number of shards.
 pub(crate) const SHARDS: u32 = 32;
 
-/// How shards are placed. Each rule can be left out, which is wrong: the tests show that they would
+/// How shards are placed. Rules can be left out, which is wrong: the tests show that they would
 /// notice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {

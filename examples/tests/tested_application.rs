@@ -203,6 +203,7 @@ fn an_application_that_does_not_heed_failures_is_found_out() {
 
 #[test]
 fn an_application_that_does_not_wait_for_the_release_is_found_out() {
+    // Nor for the others to be known: in a calm network either of the two is enough.
     let wrong = Rules { wait_for_release: false, settle: Duration::ZERO, ..rules() };
     let failure = find_failure(5, async |seed| rolling_restart(seed, wrong).await);
     let message = failure.expect("two nodes serve one shard").message;
