@@ -116,8 +116,6 @@ pub(crate) struct Breakage {
     pub(crate) horizon_is_not_passed_on: bool,
     /// Leave out rule (d): take a watermark above what we have without refuting anything.
     pub(crate) no_prune: bool,
-    /// Let a source that has less than we have refute our entries.
-    pub(crate) prunes_from_shorter_sources: bool,
     /// Go on with a pass that we have not begun.
     pub(crate) prunes_without_cursor: bool,
     /// End a pass with the watermark of its last part instead of the least.
@@ -161,7 +159,10 @@ impl Versions {
             return Err(DropReason::SourceBehindFloor);
         }
         let mut next = *self;
-        let horizon = if breakage.horizon_is_not_passed_on { delta.source } else { delta.horizon };
+        let horizon = match breakage.horizon_is_not_passed_on {
+            true => delta.source.max(delta.gc),
+            false => delta.horizon,
+        };
         next.horizon = next.horizon.max(horizon);
         let mut prune = None;
         let mut takes_entries = true;
@@ -207,7 +208,7 @@ impl Versions {
         let (from, to) = delta.prune?;
         let m = self.max_version;
         let cursor = self.cursor.filter(|cursor| cursor.gc_version > self.last_gc_version);
-        if delta.source < m && !breakage.prunes_from_shorter_sources {
+        if delta.source < m {
             return None;
         }
         let justified = if from == 0 {

@@ -5,13 +5,17 @@
 //! later, by anybody, or a delta that will be delivered later, to anybody, and more than once. A replica
 //! that is cut off is one that takes part in nothing for a while, and so is an owner that crashed.
 
+use std::collections::HashSet;
+
 use crate::reconcile::tests::check::Violation;
+use crate::reconcile::tests::model::World;
+use crate::reconcile::tests::support::ALL;
 use crate::state::Breakage;
 
 use super::real::{Bounds, EMPTY, Id, Real, Server, Write};
 use super::search::{Next, Space};
 
-pub(super) const REPLICAS: usize = 3;
+pub(super) const MAX_REPLICAS: usize = 3;
 const MAX_SLOTS: usize = 2;
 
 /// What is under way.
@@ -30,7 +34,7 @@ pub(super) enum Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cluster {
     pub(super) owner: Id,
-    pub(super) replicas: [Id; REPLICAS],
+    pub(super) replicas: [Id; MAX_REPLICAS],
     pub(super) slots: [Slot; MAX_SLOTS],
 }
 
@@ -70,17 +74,38 @@ pub(super) enum Move {
     },
 }
 
+/// How many there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Those above it stay empty and take part in nothing.
+    pub(super) replicas: usize,
+    pub(super) slots: usize,
+}
+
 pub(super) struct Few {
     pub(super) real: Real,
-    slots: usize,
+    size: Size,
+    /// Whether the owner crashes, and the states in which it did.
+    crashes: bool,
+    crashed: HashSet<(Id, [Id; MAX_REPLICAS])>,
 }
 
 impl Few {
-    pub(super) fn new(bounds: Bounds, slots: usize, breakage: Breakage) -> Few {
-        Few { real: Real::new(bounds, breakage), slots }
+    pub(super) fn new(bounds: Bounds, size: Size, breakage: Breakage) -> Few {
+        let real = Real::new(bounds, breakage);
+        Few { real, size, crashes: false, crashed: HashSet::new() }
     }
 
-    fn server(cluster: &Cluster, source: Source) -> Server {
+    /// In every state it is also tried what comes of it if the owner dies then.
+    pub(super) fn with_crashes(self) -> Few {
+        Few { crashes: true, ..self }
+    }
+
+    pub(super) fn replicas(&self) -> usize {
+        self.size.replicas
+    }
+
+    pub(super) fn server(cluster: &Cluster, source: Source) -> Server {
         match source {
             None => Server::Owner,
             Some(replica) => Server::Copy(cluster.replicas[usize::from(replica)]),
@@ -134,12 +159,17 @@ impl Few {
         Ok(after)
     }
 
+    /// How many parts may answer a digest. What is wrong with one is found by the move that sends it.
+    fn parts(&mut self, owner: Id, server: Server, view: Id) -> u8 {
+        self.real.parts(owner, server, view).map_or(1, |parts| parts.len() as u8)
+    }
+
     /// Everything that may happen. Of replicas that are equal only the first one moves.
-    fn list(&mut self, cluster: &Cluster) -> Result<Vec<Move>, Violation> {
+    fn list(&mut self, cluster: &Cluster) -> Vec<Move> {
         let mut moves: Vec<Move> =
             self.real.writes(cluster.owner).iter().map(|(write, _)| Move::Write(*write)).collect();
         let replicas = &cluster.replicas;
-        let distinct: Vec<u8> = (0..REPLICAS)
+        let distinct: Vec<u8> = (0..self.size.replicas)
             .filter(|index| *index == 0 || replicas[*index] != replicas[index - 1])
             .map(|index| index as u8)
             .collect();
@@ -153,7 +183,7 @@ impl Few {
             let view = self.real.digest(copy);
             for source in sources.iter().copied() {
                 let server = Few::server(cluster, source);
-                for part in 0..self.real.parts(cluster.owner, server, view)?.len() as u8 {
+                for part in 0..self.parts(cluster.owner, server, view) {
                     moves.push(Move::Exchange { replica, source, part });
                 }
             }
@@ -170,7 +200,7 @@ impl Few {
             if let Slot::Digest(view) = content {
                 for source in sources.iter().copied() {
                     let server = Few::server(cluster, source);
-                    for part in 0..self.real.parts(cluster.owner, server, view)?.len() as u8 {
+                    for part in 0..self.parts(cluster.owner, server, view) {
                         moves.push(Move::Answer { slot, source, part });
                     }
                 }
@@ -179,7 +209,27 @@ impl Few {
                 moves.push(Move::Lose { slot });
             }
         }
-        Ok(moves)
+        moves
+    }
+}
+
+impl Few {
+    /// The owner dies, and the others exchange what they have, in the smallest and in the largest parts (R12).
+    fn crash(&mut self, cluster: &Cluster) -> Result<(), Violation> {
+        if !self.crashes || !self.crashed.insert((cluster.owner, cluster.replicas)) {
+            return Ok(());
+        }
+        let mut world = World::new(0, self.real.breakage());
+        let moment = self.real.moment(cluster.owner);
+        (world.owner, world.now) = (moment.owner.clone(), moment.now);
+        world.peers = cluster.replicas.map(|copy| self.real.copy(copy).clone()).into();
+        world.crashed = true;
+        for room in [0, ALL] {
+            let mut after = world.clone();
+            after.settle(room)?;
+            after.check_spread(&world)?;
+        }
+        Ok(())
     }
 }
 
@@ -189,19 +239,18 @@ impl Space for Few {
 
     fn start(&self) -> Cluster {
         let mut slots = [Slot::Closed; MAX_SLOTS];
-        slots[..self.slots].fill(Slot::Free);
-        Cluster { owner: 0, replicas: [EMPTY; REPLICAS], slots }
+        slots[..self.size.slots].fill(Slot::Free);
+        Cluster { owner: 0, replicas: [EMPTY; MAX_REPLICAS], slots }
     }
 
     fn moves(&mut self, cluster: &Cluster, out: &mut Vec<Next<Few>>) {
-        // A sender that breaks its rules breaks them in every move that it is part of.
-        let moves = self.list(cluster).unwrap_or_else(|violation| panic!("{violation:?}"));
-        for step in moves {
-            let after = self.apply(cluster, step).map(|mut after| {
-                after.replicas.sort_unstable();
+        for step in self.list(cluster) {
+            let mut after = self.apply(cluster, step);
+            if let Ok(after) = &mut after {
+                after.replicas[..self.size.replicas].sort_unstable();
                 after.slots.sort_unstable();
-                after
-            });
+            }
+            let after = after.and_then(|after| self.crash(&after).map(|()| after));
             out.push((step, after));
         }
     }

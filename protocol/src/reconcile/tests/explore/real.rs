@@ -143,12 +143,21 @@ impl Real {
         real
     }
 
+    pub(super) fn breakage(&self) -> Breakage {
+        self.breakage
+    }
+
     pub(super) fn moment(&self, owner: Id) -> &Moment {
         self.owners.get(owner)
     }
 
     pub(super) fn copy(&self, id: Id) -> &Peer {
         self.copies.get(id)
+    }
+
+    /// `m`, `g` and cursor of a digest.
+    pub(super) fn view(&self, id: Id) -> PeerView {
+        *self.views.get(id)
     }
 
     pub(super) fn delta(&self, id: Id) -> &NodeDelta<'static> {
@@ -279,7 +288,9 @@ impl Real {
         if let Planned::Part { delta: whole, .. } = plan_in(ALL) {
             while cuts.last() != Some(&whole) {
                 match plan_in(room) {
-                    Planned::Nothing => return violation("S23", "nothing in less room".into()),
+                    Planned::Nothing => {
+                        return violation("S23", "silent where more room gets an answer".into());
+                    }
                     Planned::TooSmall { needed, .. } if needed <= room => {
                         return violation("S23", format!("{needed} bytes do not fit {room}"));
                     }
@@ -324,6 +335,7 @@ impl Real {
             Err(DropReason::Invalid) => return violation("V1", format!("{delta:?}")),
             Ok(_) | Err(_) => {}
         }
+        peer.replica.expire(moment.now);
         check_peer(&mut peer, &moment.owner, moment.now)?;
         Ok(self.put_copy(peer))
     }
