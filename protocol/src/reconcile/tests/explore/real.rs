@@ -155,11 +155,6 @@ impl Real {
         self.copies.get(id)
     }
 
-    /// `m`, `g` and cursor of a digest.
-    pub(super) fn view(&self, id: Id) -> PeerView {
-        *self.views.get(id)
-    }
-
     pub(super) fn delta(&self, id: Id) -> &NodeDelta<'static> {
         self.deltas.get(id)
     }

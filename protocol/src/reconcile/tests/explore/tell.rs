@@ -1,18 +1,20 @@
-//! What was found, in words: one line for each move, with who is who kept through the sorting.
+//! What was found, in words.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::delta::{DeltaOp, NodeDelta};
-use crate::reconcile::tests::owner::{KEYS, Owner};
+use crate::reconcile::tests::owner::KEYS;
 use crate::reconcile::tests::peer::Peer;
 use crate::state::{Replica, Versions};
 
 use super::few::{Few, Move, Slot};
-use super::real::{EMPTY, Moment, Write, key_of};
+use super::many::{Crowd, Found, Many};
+use super::real::{EMPTY, Id, Moment, Server, Write, key_of};
 use super::search::{Failure, Space};
 
-/// The way to a violation, and the violation.
-pub(super) fn tell(few: &mut Few, failure: &Failure<Move>) -> String {
+/// The way to a violation: one line for each move, with who is who kept through the sorting.
+pub(super) fn way(few: &mut Few, failure: &Failure<Move>) -> String {
     let mut text = String::new();
     let mut cluster = few.start();
     let mut names = ['P', 'Q', 'R'];
@@ -75,8 +77,82 @@ pub(super) fn tell(few: &mut Few, failure: &Failure<Move>) -> String {
             cluster = *after;
         }
     }
-    let _ = write!(text, "{}: {}", failure.violation.rule, failure.violation.detail);
     text
+}
+
+/// How what broke comes about, among as many replicas as it takes: their copies and the deltas between
+/// them, each at the time at which it was first possible.
+pub(super) fn story(many: &mut Many, found: &Found) -> String {
+    let mut owners = vec![0];
+    let mut events = Vec::new();
+    for (index, write) in found.writes.iter().enumerate() {
+        let moment = many.real.moment(owners[index]);
+        events.push((index + 1, format!("the owner {}", owner_write(moment, *write))));
+        let writes = many.real.writes(owners[index]);
+        owners.extend(writes.iter().find(|(it, _)| it == write).map(|(_, owner)| *owner));
+    }
+    let (crowd, names) = (&found.crowd, HashMap::new());
+    let mut story = Story { many, crowd, owners, names, events };
+    if let Some(origin) = found.origin {
+        let (base, sent) = (story.copy(origin.copy), story.delta(origin.delta));
+        story.events.push((usize::MAX, format!("{base} takes {sent}: broken")));
+    }
+    // Stable: what is at one time stays in the order of cause and effect.
+    story.events.sort_by_key(|(time, _)| *time);
+    story.events.iter().map(|(_, line)| format!("{line}\n")).collect()
+}
+
+struct Story<'a> {
+    many: &'a Many,
+    crowd: &'a Crowd,
+    owners: Vec<Id>,
+    names: HashMap<(bool, Id), String>,
+    events: Vec<(usize, String)>,
+}
+
+impl Story<'_> {
+    fn tell(&mut self, owner: Id, line: String) {
+        let time = self.owners.iter().position(|it| *it == owner).unwrap();
+        self.events.push((time, line));
+    }
+
+    fn name(&mut self, is_copy: bool, id: Id) -> String {
+        let count = self.names.keys().filter(|(it, _)| *it == is_copy).count();
+        let name = format!("{}{}", if is_copy { "copy " } else { "delta " }, count + 1);
+        self.names.insert((is_copy, id), name.clone());
+        name
+    }
+
+    fn copy(&mut self, id: Id) -> String {
+        if id == EMPTY {
+            return "an empty copy".into();
+        }
+        if let Some(name) = self.names.get(&(true, id)) {
+            return name.clone();
+        }
+        let origin = self.crowd.origins[&id];
+        let (base, sent) = (self.copy(origin.copy), self.delta(origin.delta));
+        let name = self.name(true, id);
+        let content = copy(self.many.real.copy(id));
+        self.tell(origin.owner, format!("{base} takes {sent}: {name} is {content}"));
+        name
+    }
+
+    fn delta(&mut self, id: Id) -> String {
+        if let Some(name) = self.names.get(&(false, id)) {
+            return name.clone();
+        }
+        let sending = self.crowd.sendings[&id];
+        let server = match sending.server {
+            Server::Owner => "the owner".into(),
+            Server::Copy(id) => self.copy(id),
+        };
+        let asker = self.copy(sending.asker);
+        let name = self.name(false, id);
+        let content = delta(self.many.real.delta(id));
+        self.tell(sending.owner, format!("{server} answers {asker}: {name} is {content}"));
+        name
+    }
 }
 
 fn owner_write(moment: &Moment, write: Write) -> String {
