@@ -159,11 +159,6 @@ impl Real {
         self.deltas.get(id)
     }
 
-    /// Distinct owner's states, copies and deltas so far.
-    pub(super) fn counts(&self) -> [usize; 3] {
-        [self.owners.items.len(), self.copies.items.len(), self.deltas.items.len()]
-    }
-
     fn put_owner(&mut self, moment: Moment) -> Id {
         let log = moment.owner.log.iter().map(|op| (op.key, op.value.is_some(), op.deadline));
         let key = (log.collect(), moment.owner.versions().last_gc_version, moment.hours);
