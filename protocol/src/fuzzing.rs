@@ -32,6 +32,7 @@ impl LeftOut {
             partial_prune_raises_gc: is(LeftOut::WholePrune),
             entries_do_not_confirm: is(LeftOut::Confirmation),
             no_doom: is(LeftOut::Horizon),
+            ..Breakage::default()
         }
     }
 }

@@ -1,13 +1,15 @@
-//! Real processes over QUIC, and over TCP with TLS, in networks of their own, which lose addresses, change them, and have
+//! Real processes over QUIC, TCP with TLS, and UDP, in networks of their own, which lose addresses, change them, and have
 //! dead ones. Rows S12, S20, S24. Skipped where network namespaces are not permitted.
 
 mod netns;
+mod node_process;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use chitchat_tests::net::{LinkProfile, UdpRelay};
-use netns::{Network, Process, Starter, until};
+use netns::Network;
+use node_process::{Here, Process, Starter, until};
 
 macro_rules! over_each_transport {
     ($($test:ident)+) => {
@@ -16,6 +18,9 @@ macro_rules! over_each_transport {
         }
         mod over_tcp {
             $(#[test] fn $test() { super::$test("tcp-tls"); })+
+        }
+        mod over_udp {
+            $(#[test] fn $test() { super::$test("udp"); })+
         }
     };
 }
@@ -108,9 +113,9 @@ fn a_family_comes_and_goes(
     let host_b = network.host("b", &[if lost == "10.77.0.1" { "10.77.0.2" } else { "fd77::2" }]);
     let host_c = network.host("c", &[addr_c]);
     let seeds = ["--seed", "10.77.0.1:7280", "--seed", "[fd77::1]:7280"];
-    let a = starter.start(Some(&host_a), "a", &BOTH);
-    let b = starter.start(Some(&host_b), "b", &[listen_b, &seeds].concat());
-    let c = starter.start(Some(&host_c), "c", &[listen_c, &seeds].concat());
+    let a = starter.start(&host_a, "a", &BOTH);
+    let b = starter.start(&host_b, "b", &[listen_b, &seeds].concat());
+    let c = starter.start(&host_c, "c", &[listen_c, &seeds].concat());
     let all = [&a, &b, &c];
     expect_agreement(&all, "calm");
     let both = ["10.77.0.1:7280", "[fd77::1]:7280"];
@@ -172,9 +177,9 @@ fn a_node_moves(transport: &'static str, mover: &str, mover_is_seed: bool, how: 
     // A TCP connection does not move with its end. It takes three seconds to find out.
     let slow = if transport == "tcp-tls" && how == Move::AtOnce { &SLOW[..] } else { &[] };
     let args = |is_seed: bool| [&listen(is_seed)[..], &seeds, slow].concat();
-    let moving = starter.start(Some(&host), mover, &args(mover_is_seed));
-    let x = starter.start(Some(&hosts[0]), "m", &args(!mover_is_seed));
-    let y = starter.start(Some(&hosts[1]), "n", &args(false));
+    let moving = starter.start(&host, mover, &args(mover_is_seed));
+    let x = starter.start(&hosts[0], "m", &args(!mover_is_seed));
+    let y = starter.start(&hosts[1], "n", &args(false));
     let mut all = [&moving, &x, &y];
     all.sort_by(|left, right| left.node_id.cmp(&right.node_id));
     expect_agreement(&all, "calm");
@@ -191,7 +196,7 @@ fn a_node_moves(transport: &'static str, mover: &str, mover_is_seed: bool, how: 
     let successor = (how == Move::WithSuccessor).then(|| {
         let host = network.host("successor", &["10.77.0.9"]);
         let listen = ["--listen", &format!("0.0.0.0:{port}"), "--seed", "10.77.0.1:7280"];
-        starter.start(Some(&host), "zz", &listen)
+        starter.start(&host, "zz", &listen)
     });
     let mut everybody = all.to_vec();
     everybody.extend(&successor);
@@ -250,7 +255,7 @@ fn one_address_is_dead(transport: &'static str, advertised: [&str; 2]) {
     let advertised = ["--advertise", advertised[0], "--advertise", advertised[1]];
     let start = |host, node_id, advertise: &[&str]| {
         let seed = ["--seed", "10.77.0.1:7280"];
-        starter.start(Some(host), node_id, &[&BOTH[..], &seed, advertise].concat())
+        starter.start(host, node_id, &[&BOTH[..], &seed, advertise].concat())
     };
     let m = start(&host_m, "m", &[]);
     let p = start(&host_p, "p", &advertised);
@@ -297,15 +302,19 @@ fn five_processes_on_bad_links_of_the_kernel_take_nobody_for_dead() {
         return;
     }
     let args = [&V4[..], &["--seed", "10.77.0.1:7280"]].concat();
-    let nodes = [0, 1, 2, 3, 4].map(|at| starter.start(Some(&hosts[at]), NAMES[at], &args));
+    let nodes = [0, 1, 2, 3, 4].map(|at| starter.start(&hosts[at], NAMES[at], &args));
     expect_no_false_death(&nodes);
 }
 
 #[test]
 fn five_processes_behind_bad_relays_take_nobody_for_dead() {
-    // The same without the kernel's help: each node is reached through a relay only.
+    ["quic", "udp"].into_iter().for_each(five_processes_behind_bad_relays);
+}
+
+/// The same without the kernel's help: each node is reached through a relay only.
+fn five_processes_behind_bad_relays(transport: &'static str) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let starter = Starter::new("quic");
+    let starter = Starter::new(transport);
     let bad = LinkProfile { delay: Duration::from_millis(50), loss: 0.2, ..LinkProfile::default() };
     let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let relays = [0, 1, 2, 3, 4]
@@ -314,7 +323,7 @@ fn five_processes_behind_bad_relays_take_nobody_for_dead() {
     let nodes = [0, 1, 2, 3, 4].map(|at| {
         let advertise = relays[at].addr().to_string();
         let args = ["--listen", "127.0.0.1:0", "--advertise", &advertise, "--seed", &seed];
-        let node = starter.start(None, NAMES[at], &args);
+        let node = starter.start(&Here, NAMES[at], &args);
         relays[at].set_target(node.addr());
         node
     });
@@ -328,7 +337,7 @@ fn a_network_is_taken_down_with_a_test_that_panics() {
     assert!(Network::namespaces().contains(&prefix));
     let test = std::thread::spawn(move || {
         let host = network.host("a", &["10.77.0.1"]);
-        let _node = Starter::new("quic").start(Some(&host), "a", &V4);
+        let _node = Starter::new("quic").start(&host, "a", &V4);
         // Panics without a word, which would only confuse those who read the output.
         std::panic::resume_unwind(Box::new(()));
     });

@@ -91,6 +91,12 @@ impl<L: Link> Connections<L> {
         self.len() == 0
     }
 
+    /// Whether nothing that was handed over is still with us.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.waiting.is_empty() && self.iter().all(|(link, _)| link.is_flushed())
+    }
+
     /// Queues a message for a destination. `locals` are our own addresses, whose families are
     /// those that can be dialled.
     ///

@@ -191,7 +191,13 @@ impl<L: Link> Hub<L> {
     pub fn admit(&self, link: &Arc<L>, reached: Option<&Peer>) -> bool {
         self.news.counters.connections_opened.add(1);
         let mut connections = self.connections();
-        if !self.is_open() {
+        let is_wanted = match *self.phase.borrow() {
+            Phase::Open => true,
+            // What waits for it is sent yet.
+            Phase::Closing => reached.is_some(),
+            Phase::Closed => false,
+        };
+        if !is_wanted {
             drop(connections);
             link.close(CloseCode::ShuttingDown, "");
             return false;
@@ -216,7 +222,7 @@ impl<L: Link> Hub<L> {
         let closing = *self.phase.borrow() == Phase::Closing;
         if closing {
             let flushed = async {
-                while !self.connections().iter().all(|(link, _)| link.is_flushed()) {
+                while !self.connections().is_flushed() {
                     sleep(Duration::from_millis(2)).await;
                 }
             };

@@ -18,6 +18,8 @@ use crate::socket::{self, prepare};
 
 /// For a newcomer to introduce itself, after which its place is free again.
 const GREET_TIMEOUT: Duration = Duration::from_secs(5);
+/// When there are so many times the connections that there should be, newcomers are turned away.
+const CROWD: usize = 3;
 /// When nobody can be taken in, the next try is not made at once.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -119,6 +121,10 @@ async fn reopened(shared: &Shared, listener: TcpListener, local: SocketAddr) -> 
 }
 
 fn take_in(shared: &Arc<Shared>, stream: TcpStream, addr: SocketAddr, local: SocketAddr) {
+    // They are looked through for surplus ones from time to time, and a crowd is faster than that.
+    if shared.hub.connections().len() >= shared.config.max_connections * CROWD {
+        return shared.hub.news.failure("too many connections");
+    }
     match shared.hub.admission.judge(addr, true) {
         Verdict::Accept(place) => {
             shared.hub.spawn(greet(Arc::clone(shared), stream, addr, local, place));

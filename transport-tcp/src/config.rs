@@ -35,7 +35,8 @@ pub struct TcpConfig {
     pub receive_queue_messages: usize,
     /// Connections that are kept open. Beyond that the one that was used longest ago is closed.
     /// Default: 256. Limits: 8 to 65,536. A node that knows more live peers than that gossips with
-    /// a slowly changing part of them.
+    /// a slowly changing part of them. When there are three times as many, newcomers are turned
+    /// away.
     pub max_connections: usize,
     /// Time after which a connection that nothing came or went by is closed. Default: 300 s.
     /// Limits: 10 s to 1 day.

@@ -31,7 +31,9 @@ pub(crate) async fn tend(shared: Arc<Shared>) {
         }
         let now = Instant::now();
         let stalled = now - std::mem::replace(&mut looked, now) >= STALLED;
-        let links = shared.hub.connections().all();
+        let mut links = shared.hub.connections().all();
+        // Their tasks take a moment to say goodbye.
+        links.retain(|(link, _)| !link.is_closing());
         trust.keep(&shared, &links, now);
         for (link, _) in &links {
             if stalled {

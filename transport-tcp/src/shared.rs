@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chitchat_transport::{Destination, InboxSender, SendError, TransportStats, UnreachableReason};
@@ -9,6 +10,7 @@ use chitchat_transport_links::{
     AdmissionLimits, CloseCode, Hub, HubOptions, Link as _, Linked as _, Peer,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::TcpConfig;
 use crate::dial;
@@ -16,6 +18,9 @@ use crate::ending::End;
 use crate::link::{Established, TcpLink, drive};
 use crate::preface::Preface;
 use crate::security::Security;
+
+/// A connection that we dialled and that ends before that is a dial that has failed.
+const LASTS_FROM: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -79,10 +84,6 @@ impl Shared {
             return;
         }
         let (peer, remote) = (link.node_id(), link.remote());
-        if let Some(addr) = link.dialled() {
-            // The peer has answered that it takes us in.
-            self.hub.connections().backoffs.succeeded(addr, peer);
-        }
         let dialled = link.dialled().is_some();
         tracing::debug!(%peer, %remote, dialled, token, "tcp: connected");
         let shared = Arc::clone(self);
@@ -96,6 +97,7 @@ impl Shared {
     fn ended(self: &Arc<Self>, link: &Arc<TcpLink>, end: End, unsent: Vec<Bytes>) {
         self.hub.connections().remove(link.token());
         let (node_id, remote) = (link.node_id(), link.remote());
+        self.note_end(link, &end);
         tracing::debug!(peer = %node_id, %remote, ?end, token = link.token(), "tcp: connection ended");
         let news = &self.hub.news;
         match end {
@@ -118,6 +120,19 @@ impl Shared {
         }
         let to_dial = self.hub.reroute(link, unsent);
         self.dial(to_dial);
+    }
+
+    /// Whether an address may be dialled again at once. A peer that takes us in and hangs up would
+    /// be dialled without a pause, for what it did not take.
+    fn note_end(&self, link: &TcpLink, end: &End) {
+        let Some(addr) = link.dialled() else { return };
+        let now = Instant::now();
+        let backoffs = &mut self.hub.connections().backoffs;
+        if link.age(now) >= LASTS_FROM {
+            backoffs.succeeded(addr, link.node_id());
+        } else if !matches!(end, End::Ours | End::Rejected(_)) {
+            backoffs.failed(addr, None, false, now);
+        }
     }
 
     /// Ends everything of ours at once.

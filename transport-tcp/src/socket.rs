@@ -70,13 +70,18 @@ pub(crate) fn prepare(stream: &TcpStream, keep_alive: Option<Duration>) -> io::R
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 fn limit_unsent(socket: &SockRef<'_>) -> io::Result<()> {
-    socket.set_tcp_notsent_lowat(UNSENT_LIMIT)
+    // What only looks like Linux (a sandbox) may not have the option.
+    socket.set_tcp_notsent_lowat(UNSENT_LIMIT).or_else(|_| limit_buffer(socket))
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn limit_unsent(socket: &SockRef<'_>) -> io::Result<()> {
+    limit_buffer(socket)
 }
 
 /// Where there is no such option, or none that can be set safely, a small buffer bounds what is
 /// ahead of a short message. It bounds the throughput of a long link as well: 128 KiB per round
 /// trip.
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn limit_unsent(socket: &SockRef<'_>) -> io::Result<()> {
+fn limit_buffer(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_send_buffer_size(UNSENT_LIMIT as usize * 4)
 }

@@ -3,6 +3,7 @@
 
 mod broken;
 mod drive;
+mod explore;
 mod pack;
 mod pack_fairness;
 mod property;

@@ -1,7 +1,5 @@
-//! Nodes in processes of their own, in networks of their own.
+//! Networks for the nodes of a test alone.
 
 mod network;
-mod process;
 
 pub(crate) use network::Network;
-pub(crate) use process::{Process, Starter, until};

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::node_process::Place;
+
 /// Counts the networks of this process.
 static NETWORKS: AtomicUsize = AtomicUsize::new(0);
 
@@ -17,7 +19,16 @@ pub(crate) struct Network {
 /// One machine on the switch, with the interface `eth0`.
 #[derive(Clone)]
 pub(crate) struct Host {
-    pub(crate) namespace: String,
+    namespace: String,
+}
+
+impl Place for Host {
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        // It becomes the program.
+        command.args(["netns", "exec", &self.namespace, program]);
+        command
+    }
 }
 
 fn run(program: &str, args: &[&str]) -> Result<String, String> {

@@ -45,8 +45,15 @@ pub(crate) async fn drive(
         return (End::Ours, unsent);
     };
     if !matches!(end, End::Lost(_)) {
-        // So that the peer knows that nothing more comes, and its own end closes in order.
-        let _ = timeout(CLOSES_WITHIN, writer.end(None)).await;
+        let closed = async {
+            // So that the peer has what was begun, knows that nothing more comes, and closes its
+            // own end in order.
+            let _ = writer.end(None).await;
+            if matches!(end, End::Theirs | End::Rejected(_)) {
+                reader.drain().await;
+            }
+        };
+        let _ = timeout(CLOSES_WITHIN, closed).await;
     }
     (end, unsent)
 }
@@ -74,6 +81,7 @@ async fn say_goodbye<R, W>(
         } else {
             // What was under way arrives, until the peer closes as well.
             reader.run(link, shared).await;
+            reader.drain().await;
         }
     };
     let _ = timeout(CLOSES_WITHIN, told).await;

@@ -146,6 +146,11 @@ impl TcpLink {
         None
     }
 
+    /// How long it has been there.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.activity.start)
+    }
+
     fn note_message(&self) {
         let now = self.activity.millis(Instant::now());
         self.activity.last_message.store(now, Ordering::Relaxed);
@@ -215,6 +220,11 @@ impl TcpLink {
         // It has dialled two addresses of ours at once, and this one has lost.
         let has_lost_race = self.dialled.is_none() && !self.heard.load(Ordering::Relaxed);
         if has_lost_race { End::Theirs } else { End::Lost(name) }
+    }
+
+    /// Whether it was [closed](Link::close) by us.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn closing(&self) -> Option<(CloseCode, Box<str>)> {

@@ -68,7 +68,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Reads what still comes, and takes none of it in.
+    /// Reads what still comes, and takes none of it in. Behind a goodbye, TLS says that it closes:
+    /// with that unread, closing would send a reset, which takes away what we have sent.
     pub(super) async fn drain(&mut self) {
         // It ends with the connection, one way or the other.
         let _ = drain(&mut self.half).await;
@@ -124,7 +125,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// One more message of the peer. When there are too many, nothing is taken in for a moment:
     /// TCP holds the peer up.
     async fn spend(&mut self) {
-        if let Err(wait) = self.bucket.take(Instant::now()) {
+        while let Err(wait) = self.bucket.take(Instant::now()) {
             let wait = wait.max(Duration::from_millis(1));
             sleep(wait).await;
             for due in [&mut self.frame_due, &mut self.long_due].into_iter().flatten() {

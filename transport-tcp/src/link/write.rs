@@ -99,13 +99,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         patiently(link, |cx| Pin::new(&mut *half).poll_flush(cx)).await
     }
 
-    /// Says goodbye, behind the frame that has begun. Nothing is sent after it.
+    /// Sends the frames that have left the queue, and says goodbye behind them, if that is to be
+    /// said. Nothing is sent after it.
     pub(super) async fn end(&mut self, goodbye: Option<(CloseCode, &str)>) -> io::Result<()> {
         if let Some((code, reason)) = goodbye {
             put_goodbye(&mut self.out, code, reason);
-            self.half.write_all(&self.out).await?;
-            self.half.flush().await?;
         }
+        self.half.write_all(&self.out).await?;
+        self.half.flush().await?;
         self.half.shutdown().await
     }
 

@@ -1,5 +1,7 @@
 //! Two transports, or one and a peer that does as it is told here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::BytesMut;
 use chitchat_transport::{InboundMessage, Report, UnreachableReason};
 use chitchat_transport_links::Link as _;
@@ -8,8 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::*;
+#[cfg(target_os = "linux")]
+use crate::frame::put_goodbye;
 use crate::frame::{Decoder, FRAME_LIMIT, Received, put_message, put_pong};
+#[cfg(target_os = "linux")]
+use crate::greeting::welcome;
+#[cfg(target_os = "linux")]
+use crate::link::Established;
 use crate::preface::Preface;
+#[cfg(target_os = "linux")]
+use crate::stream::Stream;
 
 /// For what happens within milliseconds.
 const GUARD: Duration = Duration::from_secs(20);
@@ -300,6 +310,7 @@ async fn a_peer_that_takes_nothing_is_given_up_though_it_talks_and_delays_nobody
     until("it is given up", || a.failures("unanswered") == 1).await;
     assert!(begin.elapsed() >= Duration::from_secs(9), "too early");
     timeout(GUARD, talks).await.expect("still connected").unwrap();
+    assert_eq!(a.failures("unanswered"), 1, "counted again while it closes");
 }
 
 #[tokio::test]
@@ -435,4 +446,151 @@ async fn a_node_id_that_fits_nowhere_is_an_error_at_the_call() {
         let error = PlainTcpTransport::new().open(options).await.unwrap_err();
         assert!(error.to_string().contains(&format!("has {len} bytes")), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_us_in_and_hangs_up_is_not_dialled_again_without_a_pause() {
+    let (a, (listener, addr)) = (End::open("a").await, listener().await);
+    // So long that it is never sent before the peer has hung up.
+    a.send(&Destination::node("rude", [addr]), &[0; 1 << 20]);
+    let dials = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&dials);
+    let rude = tokio::spawn(async move {
+        loop {
+            drop(Puppet::accept(&listener, "rude").await);
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    sleep(Duration::from_secs(2)).await;
+    rude.abort();
+    let dials = dials.load(Ordering::Relaxed);
+    assert!((2..15).contains(&dials), "{dials} dials");
+}
+
+/// The other end of a connection that may be under TLS, and reads slowly.
+#[cfg(target_os = "linux")]
+struct Slow {
+    stream: Stream,
+    came: BytesMut,
+}
+
+#[cfg(target_os = "linux")]
+impl Slow {
+    async fn accept(listener: &TcpListener, security: &Security) -> Slow {
+        let own = Preface { node_id: "slow".into(), listens_on: 0 };
+        let (stream, from) = timeout(GUARD, listener.accept()).await.unwrap().unwrap();
+        let Established { stream, came, .. } = welcome(stream, security, &own, from).await.unwrap();
+        Slow { stream, came }
+    }
+
+    /// Reads so many messages, or to the end, and counts them.
+    async fn messages(&mut self, up_to: usize) -> usize {
+        let (mut decoder, mut messages, mut piece) = (Decoder::default(), 0, [0; 4_096]);
+        loop {
+            while let Some(received) = decoder.next(&mut self.came).unwrap() {
+                messages += usize::from(matches!(received, Received::Message(_)));
+            }
+            if messages == up_to {
+                return messages;
+            }
+            sleep(Duration::from_millis(1)).await;
+            let read = timeout(GUARD, self.stream.read(&mut piece)).await.unwrap().unwrap();
+            self.came.extend_from_slice(&piece[..read]);
+            if read == 0 {
+                assert!(self.came.is_empty(), "a message that is cut");
+                return messages;
+            }
+        }
+    }
+}
+
+/// A peer that says goodbye reads on until we close as well.
+#[cfg(target_os = "linux")]
+async fn what_was_begun_arrives(security: Security, a: End) {
+    let (listener, addr) = listener().await;
+    // As with a network between them: our kernel keeps what the peer has not read.
+    let socket = socket2::SockRef::from(&listener);
+    socket.set_recv_buffer_size(32 << 10).unwrap();
+    socket.set_tcp_mss(1_000).unwrap();
+    let to = Destination::node("slow", [addr]);
+    a.send(&to, b"first");
+    let mut slow = Slow::accept(&listener, &security).await;
+    let (mut sent, begin) = (1, Instant::now());
+    while begin.elapsed() < Duration::from_secs(1) {
+        match a.sender.send(&to, Bytes::from(vec![1; 10_000])) {
+            Ok(()) => sent += 1,
+            Err(_) => sleep(Duration::from_millis(1)).await,
+        }
+    }
+    let mut goodbye = BytesMut::new();
+    put_goodbye(&mut goodbye, CloseCode::Idle, "");
+    slow.stream.write_all(&goodbye).await.unwrap();
+    slow.stream.flush().await.unwrap();
+    // It is heard before TLS closes behind it.
+    sleep(Duration::from_millis(50)).await;
+    slow.stream.shutdown().await.unwrap();
+    let got = slow.messages(usize::MAX).await;
+    assert!(got < sent, "the kernels held all of it");
+    let mut again = Slow::accept(&listener, &security).await;
+    assert_eq!(got + again.messages(sent - got).await, sent);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_was_begun_when_the_peer_says_goodbye_arrives_and_the_rest_goes_another_way() {
+    what_was_begun_arrives(Security::None, End::open("a").await).await;
+}
+
+#[cfg(all(target_os = "linux", feature = "tls"))]
+#[tokio::test]
+async fn with_tls_too_what_was_begun_when_the_peer_says_goodbye_arrives() {
+    let ca = chitchat_tls::ClusterCa::generate("c").unwrap();
+    let identity = ca.issue("slow").unwrap().tls_config().unwrap();
+    let options = OpenOptions::new("c", "a", vec!["127.0.0.1:0".parse().unwrap()]);
+    let transport = TlsTcpTransport::new(ca.issue("a").unwrap().tls_config().unwrap());
+    let (sender, receiver) = transport.open(options).await.unwrap();
+    let security = Security::Tls(identity.bind("c", "slow").unwrap());
+    what_was_begun_arrives(security, End { sender, receiver }).await;
+}
+
+#[tokio::test]
+async fn a_crowd_is_not_let_in_faster_than_it_is_closed() {
+    let config = TcpConfig { max_connections: 8, ..Default::default() };
+    let a = End::open_with(config, "a", "127.0.0.1:0".parse().unwrap()).await;
+    let (mut crowd, mut most) = (Vec::new(), 0);
+    for index in 0..500 {
+        let mut one = Puppet::unknown(a.addr()).await;
+        // It may have been turned away.
+        let _ = one.stream.write_all(&preface(&format!("p{index}"))).await;
+        crowd.push(one);
+        most = most.max(a.connections());
+    }
+    // Three times as many, and those that were being greeted.
+    assert!(most <= 24 + 32, "{most} connections");
+    assert!(a.failures("too many connections") > 0);
+    drop(crowd);
+    until("the crowd is gone", || a.connections() == 0).await;
+    Puppet::dial(a.addr(), "b").await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_dial_is_sent_before_closing() {
+    let (a, mut b) = (End::open("a").await, End::open("b").await);
+    a.send(&b.to("b"), &[1; 100_000]);
+    a.send(&b.to("b"), b"farewell");
+    a.sender.close().await;
+    let mut got = [b.message().await.bytes.len(), b.message().await.bytes.len()];
+    got.sort();
+    assert_eq!(got, [8, 100_000]);
+}
+
+#[tokio::test]
+async fn closing_waits_a_second_at_most_for_a_peer_that_does_not_answer() {
+    // Connected by the kernel, and never greeted.
+    let (a, (_listener, addr)) = (End::open("a").await, listener().await);
+    a.send(&Destination::node("silent", [addr]), b"farewell");
+    let begin = Instant::now();
+    a.sender.close().await;
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert_eq!(a.sender.stats().dropped_sending, 1);
 }

@@ -12,8 +12,10 @@ pub(crate) use check::Violation;
 pub(crate) use schedule::{Code, Schedule, decode};
 
 #[cfg(test)]
-pub(crate) use check::{check_part, planned_len};
+pub(crate) use check::{Reader, check_part, check_peer, planned_len, violation};
 #[cfg(test)]
-pub(crate) use owner::OWNER;
+pub(crate) use owner::{KEYS, OWNER, Owner, contents};
+#[cfg(test)]
+pub(crate) use peer::Peer;
 #[cfg(test)]
 pub(crate) use world::World;

@@ -1,4 +1,6 @@
-//! The processes, and what they say.
+//! Nodes in processes of their own, and what they say.
+
+#![allow(dead_code, reason = "not every test file uses all of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -10,12 +12,25 @@ use std::time::{Duration, Instant};
 use chitchat::tls::ClusterCa;
 use tempfile::TempDir;
 
-use super::network::Host;
-
 /// Nothing here takes this long on any machine; it only ends a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 type Lines = Arc<Mutex<Vec<String>>>;
+
+/// Where a process is started.
+pub(crate) trait Place {
+    /// Runs the program there, and nothing in its stead: killing it kills the program.
+    fn command(&self, program: &str) -> Command;
+}
+
+/// In the network of this process.
+pub(crate) struct Here;
+
+impl Place for Here {
+    fn command(&self, program: &str) -> Command {
+        Command::new(program)
+    }
+}
 
 /// Starts the nodes of one cluster, each with PEM files of its own.
 pub(crate) struct Starter {
@@ -28,7 +43,8 @@ pub(crate) struct Starter {
 pub(crate) struct Process {
     pub(crate) node_id: String,
     child: Child,
-    stdin: ChildStdin,
+    /// Closed: it leaves.
+    stdin: Option<ChildStdin>,
     said: Lines,
     log: Lines,
 }
@@ -51,7 +67,7 @@ fn gather(stream: impl Read + Send + 'static) -> Lines {
 impl Starter {
     /// All nodes use the same transport.
     pub(crate) fn new(transport: &'static str) -> Self {
-        let ca = ClusterCa::generate("namespaces").expect("a CA can be made");
+        let ca = ClusterCa::generate("processes").expect("a CA can be made");
         Self { transport, ca, folder: TempDir::new().expect("a temporary folder can be made") }
     }
 
@@ -62,19 +78,9 @@ impl Starter {
         folder
     }
 
-    /// Starts a node; in the network of this process if no host is given.
-    pub(crate) fn start(&self, host: Option<&Host>, node_id: &str, args: &[&str]) -> Process {
-        let node = env!("CARGO_BIN_EXE_chitchat-test-secure-node");
-        let mut command = match host {
-            // Becomes the node, so that killing it kills the node.
-            Some(host) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", &host.namespace, node]);
-                command
-            }
-            None => Command::new(node),
-        };
-        let mut child = command
+    pub(crate) fn start(&self, place: &impl Place, node_id: &str, args: &[&str]) -> Process {
+        let mut child = place
+            .command(env!("CARGO_BIN_EXE_chitchat-test-node"))
             .args([node_id, "--transport", self.transport, "--pem"])
             .arg(self.pem_files(node_id))
             .args(args)
@@ -83,7 +89,7 @@ impl Starter {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the test binary starts");
-        let stdin = child.stdin.take().expect("a pipe");
+        let stdin = child.stdin.take();
         let said = gather(child.stdout.take().expect("a pipe"));
         let log = gather(child.stderr.take().expect("a pipe"));
         let process = Process { node_id: node_id.to_owned(), child, stdin, said, log };
@@ -153,7 +159,8 @@ impl Process {
     }
 
     fn tell(&self, line: &str) {
-        writeln!(&self.stdin, "{line}").expect("the process runs");
+        let mut stdin = self.stdin.as_ref().expect("it has not left");
+        writeln!(stdin, "{line}").expect("the process runs");
     }
 
     pub(crate) fn set(&self, key: &str, value: &str) {
@@ -194,6 +201,24 @@ impl Process {
             .collect();
         let said = said.join("\n  ");
         format!("{} said:\n  {said}\nand its log:\n  {}", self.node_id, self.log().join("\n  "))
+    }
+
+    /// Stops it, as a debugger or a suspended machine does, or lets it go on.
+    pub(crate) fn set_stopped(&self, stopped: bool) {
+        let signal = if stopped { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill is there").success(), "{signal}");
+    }
+
+    /// Lets it leave and end.
+    pub(crate) fn leave(mut self) {
+        drop(self.stdin.take());
+        let status = self.child.wait().expect("the process ends");
+        assert!(status.success(), "leaving ends well: {status}");
+    }
+
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().to_string()
     }
 
     /// Ends it like a crash.
