@@ -1,7 +1,7 @@
 //! An application that puts shards on nodes, and how it is tested.
 //!
 //! ```text
-//! cargo run --release --example tested_application
+//! cargo run --example tested_application
 //! cargo test -p chitchat-examples --test tested_application
 //! ```
 //!
