@@ -1,9 +1,17 @@
-//! Running what is kept.
+//! Running targets without libFuzzer: on what is kept, and on what a test makes up.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held while a target runs in a test: targets measure the heap of the process, which nobody else may
+/// use meanwhile.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// An input that a target panics on.
 #[derive(Debug)]

@@ -1,20 +1,12 @@
 //! Runs every target on every input that is kept, and sees that faults would show.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chitchat_fuzz::replay::{Failure, failures, inputs};
+use chitchat_fuzz::replay::{Failure, alone, failures, inputs};
 use chitchat_fuzz::sim::{Puppet, Sim};
 use chitchat_protocol::fuzzing::LeftOut;
 use chitchat_protocol::message::{Body, Message};
 use chitchat_protocol::wire::DecodeLimits;
-
-/// Targets measure the heap of the process: one test after the other.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn kept(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let mut kept = inputs(&format!("corpus/{target}"));
