@@ -2,7 +2,8 @@
 //! [`wire`](crate::wire).
 //!
 //! An exchange is Syn (a digest) → SynAck (what the responder lacks, and deltas) → Ack (only if there
-//! are deltas, or for a responder that is not listened to, to say why). SynAck and Ack may be trains of self-contained messages.
+//! are deltas, or for a responder that is not listened to, to say why). SynAck and Ack may be trains
+//! of self-contained messages.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
