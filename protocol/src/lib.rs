@@ -72,6 +72,9 @@ mod digest;
 mod error;
 mod event;
 mod failure;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 mod limits;
 mod membership;

@@ -1,8 +1,9 @@
 //! The messages that nodes exchange, as the state machine sees them. Their encoding is in
 //! [`wire`](crate::wire).
 //!
-//! An exchange is Syn (a digest) → SynAck (what the responder lacks, and deltas) → Ack (deltas, only
-//! if there are any). SynAck and Ack may be trains of self-contained messages.
+//! An exchange is Syn (a digest) → SynAck (what the responder lacks, and deltas) → Ack (only if there
+//! are deltas, or for a responder that is not listened to, to say why). SynAck and Ack may be trains
+//! of self-contained messages.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

@@ -137,6 +137,45 @@ fn a_restarted_node_with_its_own_address_among_its_seeds_never_gossips_with_itse
 }
 
 #[test]
+fn a_question_that_is_played_back_keeps_a_node_from_its_only_seed_for_a_while_only() {
+    // Found by fuzzing: what came back counted as leading to oneself for ever.
+    let mut sim = Sim::cluster(6, 3);
+    let joiner = sim.add_host(Sim::config("joiner"), &[0]);
+    sim.links.cut(joiner, 0);
+    sim.tap = Some(Vec::new());
+    sim.start(joiner);
+    sim.run_for(Duration::from_millis(1));
+    let asked = sim.tap.take().expect("a tap");
+    let asked = asked.iter().find(|it| it.is_question() && it.from == Sim::addr_of(joiner));
+    let asked = asked.expect("it asks its seed at once");
+    sim.inject(joiner, Sim::addr_of(1), &asked.bytes);
+    assert_eq!(sim.host(joiner).running().counters().refused_own, 1);
+    sim.links.heal();
+    sim.run_rounds(10);
+    assert_eq!(sim.host(joiner).live(), 1, "the seed is taken for the node itself");
+    sim.expect_within(20, "it joins", |sim| sim.all_see_all() && sim.all_equal());
+}
+
+#[test]
+fn a_seed_that_asks_nobody_and_comes_back_with_a_lower_generation_is_live_soon() {
+    // Found by fuzzing, rule L4: its own address is the only seed, so that it learns from answers to
+    // its questions nothing, and whoever asks it did not listen to what it said.
+    for away in [Duration::from_secs(10), Duration::from_secs(60)] {
+        let mut sim = Sim::cluster_with(7, 3, LinkLimits::default(), |config| {
+            config.dead_node_grace_period = Duration::from_secs(40);
+        });
+        sim.run_rounds(10);
+        sim.kill(0);
+        sim.run_for(away);
+        let known = sim.host(1).state_of("node-0").is_some();
+        assert_eq!(known, away < Duration::from_secs(40), "still known, or only remembered");
+        sim.start_as(0, 1_000);
+        sim.set(0, "key", "of the new run");
+        sim.expect_within(60, "it is live", |sim| sim.all_see_all() && sim.all_equal());
+    }
+}
+
+#[test]
 fn a_forged_report_about_oneself_is_answered_by_a_later_generation_and_loses_nothing() {
     // Rules C1, C2, C4: heartbeats, versions and generations that never were.
     let forgeries: [fn(SelfReport) -> SelfReport; 5] = [

@@ -42,6 +42,46 @@ impl Names {
     pub(crate) fn own_san(&self) -> String {
         self.template.node_san(&self.cluster_id, &self.node_id)
     }
+
+    /// The SAN of a certificate, and the node that it names.
+    pub(crate) fn check(
+        &self,
+        end_entity: &[u8],
+        expected_node: Option<&str>,
+    ) -> Result<(String, String), IdentityError> {
+        let expected = || self.expected(expected_node);
+        let sans = uri_sans(end_entity).ok_or_else(|| IdentityError::Malformed {
+            san: None,
+            reason: "its subject alternative name is unreadable".into(),
+        })?;
+        let ours: Vec<&Vec<u8>> =
+            sans.iter().filter(|san| self.template.has_scheme_of(san)).collect();
+        let san = match (&ours[..], &sans[..]) {
+            ([san], _) => *san,
+            // None that might be ours: the first one is as good as any to show what is there.
+            ([], [first, ..]) => first,
+            ([], []) => return Err(IdentityError::NoSan { expected: expected() }),
+            ([..], _) => {
+                let shown: Vec<_> =
+                    ours.iter().take(SHOWN_SANS).map(|san| san.as_slice()).collect();
+                return Err(IdentityError::SeveralSans {
+                    san: shown_san(&shown.join(&b", "[..])),
+                    expected: expected(),
+                });
+            }
+        };
+        let bad =
+            |source| IdentityError::BadSan { san: shown_san(san), expected: expected(), source };
+        let text = std::str::from_utf8(san).map_err(|_| bad(crate::SanError::NotEncoded))?;
+        let named = self.template.parse_san(text).map_err(bad)?;
+        if named.cluster_id.is_some_and(|cluster| *cluster != *self.cluster_id) {
+            return Err(IdentityError::WrongCluster { san: shown_san(san), expected: expected() });
+        }
+        if expected_node.is_some_and(|node| *named.node_id != *node) {
+            return Err(IdentityError::WrongNode { san: shown_san(san), expected: expected() });
+        }
+        Ok((text.to_owned(), named.node_id))
+    }
 }
 
 /// One generation of a node's credentials. It never changes; after a reload there is another one.
@@ -143,49 +183,8 @@ impl Credentials {
         let not_after = verifier
             .verify(end_entity, intermediates, role, unix_time(now), revocation)
             .map_err(|error| to_identity(&error, role, claimed_san(end_entity)))?;
-        let (san, node_id) = self.check_names(end_entity, expected_node)?;
+        let (san, node_id) = self.names.check(end_entity, expected_node)?;
         Ok(PeerIdentity { node_id: node_id.into(), san: san.into(), not_after })
-    }
-
-    /// The SAN of a certificate, and the node that it names.
-    fn check_names(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        expected_node: Option<&str>,
-    ) -> Result<(String, String), IdentityError> {
-        let names = &self.names;
-        let expected = || names.expected(expected_node);
-        let sans = uri_sans(end_entity).ok_or_else(|| IdentityError::Malformed {
-            san: None,
-            reason: "its subject alternative name is unreadable".into(),
-        })?;
-        let ours: Vec<&Vec<u8>> =
-            sans.iter().filter(|san| names.template.has_scheme_of(san)).collect();
-        let san = match (&ours[..], &sans[..]) {
-            ([san], _) => *san,
-            // None that might be ours: the first one is as good as any to show what is there.
-            ([], [first, ..]) => first,
-            ([], []) => return Err(IdentityError::NoSan { expected: expected() }),
-            ([..], _) => {
-                let shown: Vec<_> =
-                    ours.iter().take(SHOWN_SANS).map(|san| san.as_slice()).collect();
-                return Err(IdentityError::SeveralSans {
-                    san: shown_san(&shown.join(&b", "[..])),
-                    expected: expected(),
-                });
-            }
-        };
-        let bad =
-            |source| IdentityError::BadSan { san: shown_san(san), expected: expected(), source };
-        let text = std::str::from_utf8(san).map_err(|_| bad(crate::SanError::NotEncoded))?;
-        let named = names.template.parse_san(text).map_err(bad)?;
-        if named.cluster_id.is_some_and(|cluster| *cluster != *names.cluster_id) {
-            return Err(IdentityError::WrongCluster { san: shown_san(san), expected: expected() });
-        }
-        if expected_node.is_some_and(|node| *named.node_id != *node) {
-            return Err(IdentityError::WrongNode { san: shown_san(san), expected: expected() });
-        }
-        Ok((text.to_owned(), named.node_id))
     }
 
     /// When the first certificate of this node's own chain expires.

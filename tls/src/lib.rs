@@ -103,6 +103,9 @@ mod dev_ca;
 mod error;
 mod escape;
 mod file_watch;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod material;
 mod node;

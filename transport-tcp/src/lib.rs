@@ -48,6 +48,9 @@ mod config;
 mod dial;
 mod ending;
 mod frame;
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod greeting;
 mod janitor;
 mod link;

@@ -26,8 +26,8 @@ pub(crate) struct OwnAddresses {
     bound: Vec<SocketAddr>,
     /// Newest last.
     reports: VecDeque<Report>,
-    /// Addresses from which our own messages came back.
-    loops: VecDeque<SocketAddr>,
+    /// Addresses from which our own messages came back, and when.
+    loops: VecDeque<(SocketAddr, Timestamp)>,
     advertised: Vec<SocketAddr>,
 }
 
@@ -71,7 +71,7 @@ impl OwnAddresses {
     pub(crate) fn is_own(&self, addr: &SocketAddr) -> bool {
         let addr = canonical(*addr);
         self.advertised.contains(&addr)
-            || self.loops.contains(&addr)
+            || self.loops.iter().any(|(other, _)| *other == addr)
             || self.bound.contains(&addr) && !addr.ip().is_unspecified()
     }
 
@@ -89,15 +89,21 @@ impl OwnAddresses {
 
     /// A message of ours came back. If it went to one address only, that one leads here; of several
     /// it is not known which, and the others may well be a peer's.
-    pub(crate) fn learn_loop(&mut self, addrs: &[SocketAddr]) {
+    pub(crate) fn learn_loop(&mut self, addrs: &[SocketAddr], now: Timestamp) {
         if let [addr] = addrs
             && !self.is_own(addr)
         {
-            self.loops.push_back(canonical(*addr));
+            self.loops.push_back((canonical(*addr), now));
         }
         while self.loops.len() > MAX_LOOPS {
             self.loops.pop_front();
         }
+    }
+
+    /// What came back `max_age` ago may have been played back by somebody, or lead elsewhere now: it is
+    /// not believed for ever, or whoever has one seed could be kept from its cluster with one message.
+    pub(crate) fn forget_loops(&mut self, max_age: Duration, now: Timestamp) {
+        self.loops.retain(|(_, at)| now.since(*at) < max_age);
     }
 
     /// The transport is bound elsewhere now. True if what we advertise changed.
@@ -110,7 +116,7 @@ impl OwnAddresses {
         };
         let same = |addr: &SocketAddr| of_family(&before, addr) == of_family(&self.bound, addr);
         self.reports.retain(|report| same(&report.addr));
-        self.loops.retain(same);
+        self.loops.retain(|(addr, _)| same(addr));
         self.update()
     }
 

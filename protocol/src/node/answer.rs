@@ -91,7 +91,7 @@ impl Node {
             || self.members.eviction_candidate().is_some()
     }
 
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         origin: &Origin,
         asker: &Header<'_>,

@@ -57,6 +57,7 @@ impl Node {
         let heard = self.hear_sender(header, true);
         if heard.is_refused() {
             self.exchanges.finish(nonce);
+            self.tell_refused(origin, header);
             return;
         }
         if let Some(observed) = header.observed.filter(|_| first) {
@@ -79,6 +80,14 @@ impl Node {
             Next::Continue => self.pull(peer, &start, end.as_deref()),
         }
         self.watch_exchange(nonce);
+    }
+
+    /// A responder that is not listened to is told why (rule L4): one that asks nobody, as a seed may
+    /// be, would never learn it otherwise.
+    fn tell_refused(&mut self, origin: &Origin, header: &Header<'_>) {
+        let Some(report) = self.report_on(&header.sender) else { return };
+        let part = TrainPart { index: 0, last: true, more: false };
+        self.answer(origin, header, Some(report), Body::Ack { part, deltas: Vec::new() });
     }
 
     /// Sends what the responder lacks.
@@ -149,6 +158,9 @@ impl Node {
         if !self.proves(origin, header.echo) {
             self.counters.refused_unsolicited += 1;
             return;
+        }
+        if let Some(report) = header.about_you {
+            self.check_self(&report);
         }
         let heard = self.hear_sender(header, true);
         if heard.is_refused() {

@@ -12,6 +12,10 @@ use crate::node::{Node, Origin, Path, Target};
 /// known to have. Most gateways keep a mapping for longer.
 const PATH_INTERVALS: u32 = 20;
 
+/// An address at which a question of ours came back this many intervals ago is asked again: one message
+/// in so many intervals is what it costs to gossip with oneself.
+const LOOP_INTERVALS: u32 = 20;
+
 impl Node {
     /// How to reach a member. `None` if there is no way: no address of a family that we have, and no
     /// message of it from elsewhere; or no wire version in common (rule W4).
@@ -83,7 +87,12 @@ impl Node {
     pub(super) fn learn_loop(&mut self, nonce: u64) {
         let by_path = self.exchanges.get(nonce).is_some_and(|it| it.target.reply.is_some());
         if !by_path {
-            self.addresses.learn_loop(&self.exchanges.target_addrs(nonce));
+            self.addresses.learn_loop(&self.exchanges.target_addrs(nonce), self.now);
         }
+    }
+
+    /// Asks again where questions came back from a while ago.
+    pub(super) fn forget_loops(&mut self) {
+        self.addresses.forget_loops(self.config.gossip_interval * LOOP_INTERVALS, self.now);
     }
 }

@@ -30,6 +30,7 @@ impl Node {
     pub(super) fn round(&mut self) {
         self.set_next_round();
         self.tend_members();
+        self.forget_loops();
         if self.leaving.is_some() {
             return;
         }

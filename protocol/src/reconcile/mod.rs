@@ -3,6 +3,9 @@
 //! The other half, applying a delta, is [`Replica::apply`](crate::state::Replica::apply); both halves
 //! judge a delta by the same [`Versions::step`](crate::state::Versions).
 
+/// Compiled for tests, and for fuzzing.
+#[cfg(any(test, feature = "__fuzzing"))]
+pub(crate) mod model;
 mod plan;
 mod train;
 

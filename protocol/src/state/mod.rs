@@ -23,7 +23,7 @@ pub use snapshot::{ClusterStateSnapshot, NodeState, NodeStatus};
 pub use value::VersionedValue;
 pub use versions::{DropReason, PruneCursor, Versions};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "__fuzzing"))]
 pub(crate) use versions::Breakage;
 pub(crate) use versions::{DeltaVersions, MAX_VERSION};
 

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use crate::delta::NodeDelta;
 use crate::id::{Incarnation, NodeId};
 use crate::limits::LinkLimits;
+use crate::reconcile::model::planned_len;
 use crate::reconcile::plan::{PeerView, Planned, plan};
 use crate::reconcile::{StaleOwner, Train, TrainBudget};
 use crate::state::{DropReason, Replica};
 
-use super::check::planned_len;
 use super::support::{Log, catch_up, take};
 
 /// An owner, and what the peer has of it.

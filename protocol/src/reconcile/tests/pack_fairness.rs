@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::limits::LinkLimits;
+use crate::reconcile::model::planned_len;
 use crate::reconcile::{Train, TrainBudget};
 
-use super::check::planned_len;
 use super::pack::{Pair, pack};
 use super::support::Log;
 

@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
+use crate::reconcile::model::{Code, Schedule, decode};
 use crate::state::Breakage;
 
-use super::drive::{Code, Schedule, decode, explain, first_failure, seeds};
+use super::drive::{explain, first_failure, seeds};
 
 #[test]
 fn no_schedule_of_loss_repetition_reordering_and_truncation_breaks_an_invariant() {

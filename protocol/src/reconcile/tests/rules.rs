@@ -7,14 +7,12 @@ use proptest::prelude::*;
 
 use crate::id::Incarnation;
 use crate::message::{Body, Header, Message, SenderEntry, TrainPart};
+use crate::reconcile::model::{OWNER, World, check_part};
 use crate::reconcile::plan::{PeerView, Planned, plan};
 use crate::state::{Breakage, DropReason, OwnState, Replica, Versions};
 use crate::time::Timestamp;
 use crate::wire::{EncodeOptions, VersionRange, size};
 
-use super::check::check_part;
-use super::model::World;
-use super::owner::OWNER;
 use super::support::{
     ALL, Log, catch_up, cuts, deleted, delta, exchange, part, sees, set, take, with_prune,
 };

@@ -6,12 +6,11 @@ use std::time::Duration;
 use crate::delta::{DeltaEntry, DeltaOp, NodeDelta, PruneSection};
 use crate::id::Incarnation;
 use crate::limits::Limits;
+use crate::reconcile::model::OWNER;
 use crate::reconcile::plan::{PeerView, plan_part};
 use crate::state::{ApplyOutcome, DropReason, OwnState, Replica, Versions};
 use crate::time::Timestamp;
 use crate::wire::size;
-
-use super::owner::OWNER;
 
 /// Room for everything.
 pub(super) const ALL: usize = 1 << 30;

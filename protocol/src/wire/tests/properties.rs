@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::strategies::{as_received, message};
 use crate::error::DecodeError;
 use crate::message::{Body, Message};
+use crate::state::Replica;
+use crate::time::Timestamp;
 use crate::wire::envelope::ENVELOPE_LEN;
 use crate::wire::{DecodeLimits, EncodeOptions, Envelope, Frame, Kind, encode_unsupported};
 
@@ -69,6 +71,31 @@ proptest! {
         let compressed = message.encode();
         prop_assert!(compressed.len() <= plain.len());
         prop_assert!(plain.len() - ENVELOPE_LEN <= 16 * compressed.len());
+    }
+
+    #[test]
+    fn deltas_of_anybody_leave_a_copy_in_order(messages in proptest::collection::vec(message(), 1..6)) {
+        let mut copy = Replica::new();
+        for message in &messages {
+            let bytes = message.encode();
+            let Ok(message) = Message::decode(&bytes, &LIMITS) else { continue };
+            let (Body::SynAck { deltas, .. } | Body::Ack { deltas, .. } | Body::Push { deltas }) =
+                &message.body
+            else {
+                continue;
+            };
+            for delta in deltas {
+                let before = (copy.versions(), copy.state_hash());
+                let refused = copy.apply(delta, Timestamp::ZERO).is_err();
+                let once = (copy.versions(), copy.state_hash());
+                prop_assert!(copy.check().is_ok(), "{:?} by {:?}", copy.check(), delta);
+                prop_assert!(before.0.max_version <= once.0.max_version, "{:?}", delta);
+                prop_assert!(before.0.last_gc_version <= once.0.last_gc_version, "{:?}", delta);
+                prop_assert!(!refused || before == once, "refused and half taken: {:?}", delta);
+                let _ = copy.apply(delta, Timestamp::ZERO);
+                prop_assert_eq!((copy.versions(), copy.state_hash()), once, "{:?} again", delta);
+            }
+        }
     }
 
     #[test]

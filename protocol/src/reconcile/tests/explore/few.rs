@@ -7,8 +7,7 @@
 
 use std::collections::HashSet;
 
-use crate::reconcile::tests::check::Violation;
-use crate::reconcile::tests::model::World;
+use crate::reconcile::model::{Violation, World};
 use crate::reconcile::tests::support::ALL;
 use crate::state::Breakage;
 

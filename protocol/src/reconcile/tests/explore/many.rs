@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::reconcile::tests::check::Violation;
+use crate::reconcile::model::Violation;
 use crate::state::Breakage;
 
 use super::real::{Bounds, EMPTY, Id, Real, Server, Write};

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::delta::{DeltaOp, NodeDelta};
 use crate::id::Incarnation;
+use crate::reconcile::model::{
+    KEYS, OWNER, Owner, Peer, Reader, Violation, check_part, check_peer, contents, violation,
+};
 use crate::reconcile::plan::{PeerView, Planned, plan};
-use crate::reconcile::tests::check::{Reader, Violation, check_part, check_peer, violation};
-use crate::reconcile::tests::owner::{KEYS, OWNER, Owner, contents};
-use crate::reconcile::tests::peer::Peer;
 use crate::reconcile::tests::support::ALL;
 use crate::state::{Breakage, DropReason, PruneCursor, Replica, Versions};
 use crate::time::Timestamp;
@@ -211,12 +211,13 @@ impl Real {
         let mut writes = Vec::new();
         if max_version <= self.bounds.writes {
             let used = moment.owner.history.iter().skip(1).filter(|it| !it.is_empty()).count();
-            for key in 1..=self.bounds.keys.min(used + 1) {
+            let keys = self.bounds.keys.min(used + 1);
+            for (key, name) in KEYS.iter().enumerate().skip(1).take(keys) {
                 writes.push(Write::Set(key));
                 if self.bounds.hours > 0 {
                     writes.extend([Write::Lease(key, 1), Write::Lease(key, 2)]);
                 }
-                let entry = moment.owner.replica().get(KEYS[key]);
+                let entry = moment.owner.replica().get(name);
                 if entry.is_some_and(|entry| !entry.is_tombstone()) {
                     writes.push(Write::Delete(key));
                 }
@@ -321,9 +322,9 @@ impl Real {
         }
         let moment = self.owners.get(owner);
         let mut peer = self.copies.get(copy).clone();
-        match peer.replica.apply_with(delta, moment.now, self.breakage) {
-            Err(DropReason::Invalid) => return violation("V1", format!("{delta:?}")),
-            Ok(_) | Err(_) => {}
+        if let Err(DropReason::Invalid) = peer.replica.apply_with(delta, moment.now, self.breakage)
+        {
+            return violation("V1", format!("{delta:?}"));
         }
         peer.replica.expire(moment.now);
         check_peer(&mut peer, &moment.owner, moment.now)?;

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use crate::reconcile::tests::check::Violation;
+use crate::reconcile::model::Violation;
 
 /// What can be explored.
 pub(super) trait Space {
@@ -100,7 +100,7 @@ fn way_to<M: Copy>(origins: &[(usize, M)], mut index: usize) -> Vec<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::tests::check::violation;
+    use crate::reconcile::model::violation;
 
     /// Two jugs of three and five litres: four litres are to be measured, which takes six moves and
     /// not fewer, and 16 of the 24 fillings can be had.

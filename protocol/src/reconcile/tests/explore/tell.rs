@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::delta::{DeltaOp, NodeDelta};
-use crate::reconcile::tests::owner::KEYS;
-use crate::reconcile::tests::peer::Peer;
+use crate::reconcile::model::{KEYS, Peer};
 use crate::state::{Replica, Versions};
 
 use super::few::{Few, Move, Slot};

@@ -1,0 +1,4 @@
+//! See `chitchat_fuzz::deltas`.
+#![cfg_attr(fuzzing, no_main)]
+
+chitchat_fuzz::target!(deltas);
