@@ -217,3 +217,25 @@ fn two_processes_under_one_id_settle_who_speaks_and_the_other_follows_its_end() 
         });
     });
 }
+
+#[test]
+fn a_lonely_seed_that_comes_back_with_a_lower_generation_is_live_soon() {
+    // Rows S3, S22, rule L4: it knows only its own address, so it asks nobody, and the others know a
+    // later incarnation of it, or only that they removed one.
+    for forgotten in [false, true] {
+        let mut sim = Sim::cluster_with(1, 4, LinkLimits::default(), |config| {
+            config.refuse_future_generations = false;
+            config.dead_node_grace_period = config.expected_detection_time() * 8;
+        });
+        sim.run_rounds(20);
+        sim.kill(0);
+        sim.run_for(Duration::from_secs(if forgotten { 60 } else { 8 }));
+        assert_eq!(sim.host(1).state_of("node-0").is_none(), forgotten);
+        sim.start_as(0, 7);
+        sim.set(0, "after", "restart");
+        // Each of the three asks it with a probability of 1/10 or more per round.
+        sim.expect_within(30, "the seed is live on all, with its new state", |sim| {
+            sim.all_see_all() && sim.all_have(1..4, "node-0", "after", Some("restart"))
+        });
+    }
+}

@@ -6,6 +6,7 @@ use crate::id::NodeId;
 use crate::message::{Body, Header, Message, TrainPart};
 use crate::node::answer::{Encoded, part, report_of};
 use crate::node::exchange::{Next, Peer, Purpose};
+use crate::node::hear::Heard;
 use crate::node::serve::AnswerKind;
 use crate::node::{Node, Origin};
 use crate::reconcile::{PeerView, Train, TrainBudget};
@@ -57,6 +58,9 @@ impl Node {
         let heard = self.hear_sender(header, true);
         if heard.is_refused() {
             self.exchanges.finish(nonce);
+            if heard == Heard::Superseded {
+                self.tell_superseded(origin, header);
+            }
             return;
         }
         if let Some(observed) = header.observed.filter(|_| first) {
@@ -79,6 +83,20 @@ impl Node {
             Next::Continue => self.pull(peer, &start, end.as_deref()),
         }
         self.watch_exchange(nonce);
+    }
+
+    /// Tells whoever answers as an incarnation that a later one has superseded (rule L4). It may ask
+    /// nobody itself, as a seed that has come back and knows only its own address.
+    fn tell_superseded(&mut self, origin: &Origin, header: &Header<'_>) {
+        if *header.sender.node_id == *self.config.node_id || header.observer {
+            return;
+        }
+        let Some(report) = self.report_on(&header.sender) else { return };
+        let version = self.version_towards(header.versions);
+        let header = self.answer_header(origin, header.nonce, Some(report));
+        let body = Body::Ack { part: part(0, true, false), deltas: Vec::new() };
+        let bytes = Message { header, body }.encode_with(&EncodeOptions::in_version(version));
+        self.transmit(self.reply_to(origin), bytes);
     }
 
     /// Sends what the responder lacks.
@@ -149,6 +167,9 @@ impl Node {
         if !self.proves(origin, header.echo) {
             self.counters.refused_unsolicited += 1;
             return;
+        }
+        if let Some(report) = header.about_you {
+            self.check_self(&report);
         }
         let heard = self.hear_sender(header, true);
         if heard.is_refused() {
