@@ -30,6 +30,14 @@ pub struct Host {
     pub(crate) node: Option<Node>,
     /// The process is stopped until then: nothing is handled, everything queues.
     pub(crate) stopped_until: Timestamp,
+    /// The machine is suspended until then: as if stopped, and what arrives is lost.
+    pub(crate) suspended_until: Timestamp,
+    /// How far its clock is behind: one that does not count suspends.
+    pub(crate) lag: Duration,
+    /// The longest that the process is kept waiting after each thing that it handles.
+    pub(crate) starved: Option<Duration>,
+    /// The process waits for the processor until then.
+    pub(crate) busy_until: Timestamp,
     /// The earliest wake-up that is scheduled.
     pub(crate) wake_at: Timestamp,
     snapshot: Option<ClusterStateSnapshot>,
@@ -59,6 +67,10 @@ impl Host {
             seeds,
             node: None,
             stopped_until: Timestamp::MIN,
+            suspended_until: Timestamp::MIN,
+            lag: Duration::ZERO,
+            starved: None,
+            busy_until: Timestamp::MIN,
             wake_at: Timestamp::MAX,
             snapshot: None,
             first: None,
@@ -100,6 +112,11 @@ impl Host {
             outputs.published_before = self.snapshot.replace(after.clone());
         }
         outputs
+    }
+
+    /// What the clock of this host says.
+    pub(crate) fn clock(&self, now: Timestamp) -> Timestamp {
+        now - self.lag
     }
 
     /// The host's first address.
