@@ -28,7 +28,9 @@ fn random_faults_bring_back_no_deleted_key_and_lose_no_unchanged_one() {
         }
         let deaths = sim.false_deaths();
         sim.run_rounds(12);
-        assert!(agreed(sim), "agreement does not last: {}", sim.describe());
+        assert!(sim.all_see_all(), "somebody is missed in the calm: {}", sim.describe());
+        // A lease may just have ended, or a watermark moved.
+        sim.expect_within(8, "the states are equal again", Sim::all_equal);
         assert_eq!(sim.false_deaths(), deaths, "a death in the calm: {}", sim.describe());
         storm.judge_bounds();
         let sim = &storm.sim;

@@ -39,6 +39,16 @@ impl Sim {
         host.stopped_until.max(host.suspended_until) > self.now
     }
 
+    /// Whether a message that is sent now passes between these hosts, if it is not lost by chance.
+    pub fn would_pass(&self, from: HostId, to: HostId) -> bool {
+        self.links.is_open(from, to, self.now)
+    }
+
+    /// The delay of a message that is sent now.
+    pub fn draw_delay(&mut self) -> Duration {
+        self.links.draw_delay(&mut self.rng)
+    }
+
     /// Remembers what is done to the cluster: the last such notes stand in the message of a failed
     /// assertion.
     pub fn note(&mut self, what: impl FnOnce() -> String) {

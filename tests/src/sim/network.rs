@@ -161,6 +161,12 @@ impl Links {
         self.flaps.clear();
     }
 
+    /// Whether anything passes at this time, but for loss.
+    pub(crate) fn is_open(&self, from: HostId, to: HostId, at: Timestamp) -> bool {
+        let closed = self.cut.contains(&(from, to));
+        !closed && !self.flaps.iter().any(|flap| flap.stops(from, to, at))
+    }
+
     /// The delays after which a message arrives: none if it is lost, two if it is duplicated.
     pub(crate) fn pass(
         &self,
@@ -169,16 +175,14 @@ impl Links {
         at: Timestamp,
         rng: &mut impl Rng,
     ) -> Vec<Duration> {
-        let closed = self.cut.contains(&(from, to))
-            || self.flaps.iter().any(|flap| flap.stops(from, to, at));
-        if closed || rng.random_bool(self.loss) {
+        if !self.is_open(from, to, at) || rng.random_bool(self.loss) {
             return Vec::new();
         }
         let copies = 1 + usize::from(rng.random_bool(self.duplication));
         (0..copies).map(|_| self.draw_delay(rng)).collect()
     }
 
-    fn draw_delay(&self, rng: &mut impl Rng) -> Duration {
+    pub(crate) fn draw_delay(&self, rng: &mut impl Rng) -> Duration {
         let delay = rng.random_range(self.delay.clone());
         let Some(tail) = self.tail else { return delay };
         let seconds = delay.as_secs_f64() * tail.factor(rng);
