@@ -181,15 +181,13 @@ fn a_suspended_machine_loses_what_arrives_and_its_clock_jumps_or_stands_still() 
 fn a_starved_process_handles_everything_later() {
     let mut sim = Sim::cluster(6, 3);
     sim.run_rounds(20);
-    sim.starve(0, Some(Duration::from_millis(60)));
+    sim.starve(0, Some(Duration::from_millis(600)));
     let begin = sim.host(0).running().counters();
     sim.run_rounds(40);
     let end = sim.host(0).running().counters();
-    // It takes 30 ms for each of the messages and twenty ticks of a second: they add up to most of
-    // the time, so that rounds are late.
+    // 300 ms for each of the messages and ticks: more than there is time for.
     let rounds = end.rounds - begin.rounds;
-    assert!(rounds > 20 && rounds < 40, "{rounds} rounds in the time of 40");
+    assert!(rounds > 0 && rounds < 30, "{rounds} rounds in the time of 40");
     sim.starve(0, None);
-    sim.run_rounds(10);
-    assert!(sim.all_see_all() && sim.false_deaths() == 0);
+    sim.expect_within(20, "all see all again", Sim::all_see_all);
 }

@@ -20,11 +20,12 @@ fn random_faults_bring_back_no_deleted_key_and_lose_no_unchanged_one() {
         let length = storm.length();
         storm.rage(length);
         storm.calm_down();
+        let wait = storm.longest_wait();
         let sim = &mut storm.sim;
         let agreed = |sim: &Sim| sim.all_see_all() && sim.all_equal();
-        let limit = sim.host(0).interval() * 60;
+        let limit = sim.host(0).interval() * 60 + wait;
         if sim.run_until(limit, agreed).is_none() {
-            panic!("no agreement after 60 calm rounds: {}", sim.describe());
+            panic!("no agreement after 60 calm rounds and {wait:?}: {}", sim.describe());
         }
         let deaths = sim.false_deaths();
         sim.run_rounds(12);

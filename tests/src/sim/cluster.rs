@@ -14,6 +14,9 @@ use crate::sim::{Captured, Checker, Host, HostId, Links, Lives, Traffic};
 /// Above so many hosts nobody judges every publication: it would take most of the time.
 const LARGE: usize = 50;
 
+/// Above so many hosts, events that hold states are not kept: they would take most of the memory.
+const HUGE: usize = 500;
+
 /// A cluster in virtual time.
 pub struct Sim {
     seed: u64,
@@ -99,6 +102,7 @@ impl Sim {
             change(&mut config);
             let interval = config.gossip_interval;
             let host = sim.add_host_with(config, link, &[0]);
+            sim.hosts[host].frugal = count > HUGE;
             starts.push((sim.rng.random_range(Duration::ZERO..interval), host));
         }
         starts.sort();

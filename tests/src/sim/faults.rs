@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sim::{HostId, Sim};
+use crate::sim::{Checker, HostId, Sim, View};
 
 /// So many of the last faults stand in the message of a failure.
 const TRACE: usize = 24;
@@ -47,6 +47,17 @@ impl Sim {
     /// The delay of a message that is sent now.
     pub fn draw_delay(&mut self) -> Duration {
         self.links.draw_delay(&mut self.rng)
+    }
+
+    /// Has every publication judged from now on, also in a large cluster.
+    pub fn judge_from_now(&mut self) {
+        let mut checker = Checker::default();
+        for (_, host) in self.running() {
+            let own = host.snapshot().self_state().expect("a node has a state of its own");
+            let view = View::of(own, host.lag);
+            checker.own(&own.id().node_id, view).expect("nothing is known of it yet");
+        }
+        self.checker = Some(checker);
     }
 
     /// Remembers what is done to the cluster: the last such notes stand in the message of a failed

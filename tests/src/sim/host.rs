@@ -47,6 +47,8 @@ pub struct Host {
     /// Messages of the node that went where no node runs, or could not be sent for want of an address
     /// of a family that the host has.
     pub wasted: u64,
+    /// Events that hold states or values are not kept.
+    pub(crate) frugal: bool,
     /// All events since the node was started, with their times.
     pub events: Vec<(Timestamp, Event)>,
     /// All notices since the node was started, with their times.
@@ -76,6 +78,7 @@ impl Host {
             first: None,
             runs: 0,
             wasted: 0,
+            frugal: false,
             events: Vec::new(),
             notices: Vec::new(),
         }
@@ -107,7 +110,11 @@ impl Host {
         }
         if let Some(after) = node.publish() {
             if let Some(before) = &self.snapshot {
-                self.events.extend(diff(before, after).into_iter().map(|event| (now, event)));
+                let holds =
+                    |event: &Event| matches!(event, Event::Joined { .. } | Event::KeySet { .. });
+                let kept = diff(before, after).into_iter();
+                let kept = kept.filter(|event| !self.frugal || !holds(event));
+                self.events.extend(kept.map(|event| (now, event)));
             }
             outputs.published_before = self.snapshot.replace(after.clone());
         }

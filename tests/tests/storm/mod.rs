@@ -100,8 +100,9 @@ impl Storm {
         };
         let mut sim =
             Sim::cluster_with(seed, count, character.link, |config| character.apply(config));
-        // Also of a large cluster every publication is judged here, once it runs.
-        sim.checker.get_or_insert_default();
+        if sim.checker.is_none() {
+            sim.judge_from_now();
+        }
         sim.lives = Some(Lives::new(Duration::from_secs(30)));
         let most_hosts = count + rng.random_range(2..=3);
         Storm {
@@ -161,6 +162,21 @@ impl Storm {
                 panic!("host {id}: {complaint}: {}", self.sim.describe());
             }
         }
+    }
+
+    /// The longest that anybody waits for a sign of life at present: from a network this bad they
+    /// have learnt to be patient, and who died at last goes unnoticed for as long.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        let now = self.sim.now();
+        let waits = self.sim.running().flat_map(|(_, host)| {
+            let live = host.snapshot().live_nodes();
+            live.filter_map(move |peer| host.running().node_health(&peer.id().node_id, now))
+        });
+        let longest = waits.map(|health| health.timeout).max().unwrap_or_default();
+        // Rules D3 and D4: no interval counts for more than ten seconds, so that neither the mean nor
+        // twice the deviation is above that.
+        assert!(longest <= Duration::from_secs(10 + 12 * 5), "it waits for {longest:?}");
+        longest
     }
 
     pub(crate) fn calm_down(&mut self) {
