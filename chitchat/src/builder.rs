@@ -232,6 +232,7 @@ impl ChitchatConfigBuilder {
             event_capacity: self.event_capacity,
             random_seed: self.random_seed,
             tokio_clock: self.tokio_clock,
+            wall_clock_ms: None,
         })
     }
 }

@@ -16,6 +16,8 @@ pub struct ChitchatConfig {
     pub(crate) event_capacity: usize,
     pub(crate) random_seed: Option<u64>,
     pub(crate) tokio_clock: bool,
+    /// Milliseconds since 1970 at the start, for runs that can be repeated; else the clock says it.
+    pub(crate) wall_clock_ms: Option<u64>,
 }
 
 impl ChitchatConfig {

@@ -139,6 +139,9 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
     }
 
     /// The only `select!`. Every branch is cancel-safe.
+    ///
+    /// The order is fixed, so that a test with paused time is the same in each run. It starves
+    /// nothing: seeds change rarely, and whatever ends a wait, what is due is done next.
     async fn wait(&mut self) -> Result<Woken, CloseReason> {
         let due = {
             let mut core = self.shared.core()?;
@@ -146,13 +149,14 @@ impl<S: TransportSender, R: TransportReceiver> Driver<S, R> {
             core.wakes_at
         };
         let woken = tokio::select! {
-            inbound = self.receiver.recv() => Woken::Inbound(inbound),
-            () = sleep_until(self.shared.clock.instant(due)) => Woken::TimerOrWake,
-            () = self.shared.wake.notified() => Woken::TimerOrWake,
+            biased;
             changed = self.seeds.changed(), if self.seeds_open => Woken::Seeds(changed.is_ok()),
             failure = self.seed_failures.recv(), if self.failures_open => {
                 Woken::SeedFailure(failure)
             }
+            () = self.shared.wake.notified() => Woken::TimerOrWake,
+            inbound = self.receiver.recv() => Woken::Inbound(inbound),
+            () = sleep_until(self.shared.clock.instant(due)) => Woken::TimerOrWake,
         };
         Ok(woken)
     }

@@ -97,7 +97,7 @@
 //! | mirror the state elsewhere | [`events`](ChitchatHandle::events) |
 //! | go, and let the others know | [`leave`](ChitchatHandle::leave), then [`shutdown`](ChitchatHandle::shutdown) |
 //! | watch over the node | [`closed`](ChitchatHandle::closed), [`stats`](ChitchatHandle::stats), [`notices`](ChitchatHandle::notices), [`node_health`](ChitchatHandle::node_health) |
-//! | test an application | [`transport::memory`] with [`tokio_clock`](ChitchatConfigBuilder::tokio_clock) |
+//! | test an application | `chitchat::testing` (feature `testing`): a cluster in one process and virtual time |
 //!
 //! # What it is not
 //!
@@ -119,7 +119,10 @@
 //! - `aws-lc-rs`: with mutual TLS, a second crypto provider beside ring, for those who pass it on.
 //! - `metrics`: reports to the [`metrics`](https://docs.rs/metrics) facade; the names stand in the
 //!   module `chitchat::metrics`.
-//! - `full`: all of them.
+//! - `full`: all of these.
+//! - `testing`: `chitchat::testing`, a cluster in one process and virtual time, for tests of
+//!   applications. For `[dev-dependencies]`, and therefore not in `full`: it brings tokio's
+//!   `test-util`.
 //!
 //! # Requirements
 //!
@@ -150,6 +153,8 @@ mod spawn;
 mod stats;
 mod stream;
 mod subscribe;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod watch;
 
 pub use builder::ChitchatConfigBuilder;

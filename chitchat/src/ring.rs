@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A reader was too slow and missed some items. It continues with the oldest that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,9 @@ struct Ring<T> {
 #[derive(Debug)]
 struct Log<T> {
     ring: Mutex<Ring<T>>,
+    /// Wakes readers in the order in which they wait. A watch channel does so in a random order,
+    /// and a test with paused time would not be the same in each run.
+    news: Notify,
     missed: Arc<AtomicU64>,
 }
 
@@ -47,14 +50,15 @@ pub(crate) struct RingWriter<T> {
     capacity: usize,
     /// The number of the next item.
     next: u64,
-    head: Option<watch::Sender<u64>>,
+    /// Counts the readers, and its end is ours.
+    head: Option<watch::Sender<()>>,
 }
 
 impl<T> RingWriter<T> {
     pub(crate) fn new(capacity: usize, missed: Arc<AtomicU64>) -> Self {
         let ring = Ring { batches: VecDeque::new(), len: 0 };
-        let log = Arc::new(Log { ring: Mutex::new(ring), missed });
-        Self { log, capacity, next: 0, head: Some(watch::Sender::new(0)) }
+        let log = Arc::new(Log { ring: Mutex::new(ring), news: Notify::new(), missed });
+        Self { log, capacity, next: 0, head: Some(watch::Sender::new(())) }
     }
 
     pub(crate) fn has_readers(&self) -> bool {
@@ -79,7 +83,7 @@ impl<T> RingWriter<T> {
             ring.len -= dropped;
         }
         drop(ring);
-        head.send_replace(self.next);
+        self.log.news.notify_waiters();
     }
 
     /// A reader of all that is pushed from now on.
@@ -87,7 +91,7 @@ impl<T> RingWriter<T> {
         let head = match &self.head {
             Some(head) => head.subscribe(),
             // Closed: a receiver whose sender is gone.
-            None => watch::channel(self.next).1,
+            None => watch::channel(()).1,
         };
         RingReader { log: Arc::clone(&self.log), head, next: self.next, batch: None }
     }
@@ -95,6 +99,13 @@ impl<T> RingWriter<T> {
     /// Ends all readers once they have read everything.
     pub(crate) fn close(&mut self) {
         self.head = None;
+        self.log.news.notify_waiters();
+    }
+}
+
+impl<T> Drop for RingWriter<T> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -102,7 +113,7 @@ impl<T> RingWriter<T> {
 #[derive(Debug)]
 pub(crate) struct RingReader<T> {
     log: Arc<Log<T>>,
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<()>,
     next: u64,
     batch: Option<(u64, Arc<[T]>)>,
 }
@@ -110,14 +121,21 @@ pub(crate) struct RingReader<T> {
 impl<T: Clone> RingReader<T> {
     /// The next item; `None` when the writer is closed and everything has been read. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Result<T, Lagged>> {
+        if let Some(ready) = self.try_next() {
+            return Some(ready);
+        }
+        let log = Arc::clone(&self.log);
         loop {
+            // Made before we look, so that it has everything that comes after.
+            let news = log.news.notified();
             if let Some(ready) = self.try_next() {
                 return Some(ready);
             }
-            if self.head.changed().await.is_err() {
+            if self.head.has_changed().is_err() {
                 // What was pushed before the end is still there.
                 return self.try_next();
             }
+            news.await;
         }
     }
 
@@ -215,6 +233,37 @@ mod tests {
         assert_eq!(reader.next().await, Some(Ok(2)), "it holds the batch");
         assert_eq!(reader.next().await, Some(Err(Lagged { missed: 2 })));
         assert_eq!(reader.next().await, Some(Ok(5)));
+    }
+
+    #[tokio::test]
+    async fn waiting_readers_learn_of_the_end_when_the_writer_is_dropped() {
+        let (writer, _) = ring(4);
+        let mut reader = writer.subscribe();
+        let waiting = tokio::spawn(async move { reader.next().await });
+        tokio::task::yield_now().await;
+        drop(writer);
+        assert_eq!(waiting.await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn readers_are_woken_in_the_order_in_which_they_wait() {
+        let (mut writer, _) = ring(4);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for name in 0..20 {
+            let (mut reader, order) = (writer.subscribe(), Arc::clone(&order));
+            tokio::spawn(async move {
+                while let Some(Ok(_)) = reader.next().await {
+                    order.lock().unwrap().push(name);
+                }
+            });
+        }
+        tokio::task::yield_now().await;
+        for item in 0..2 {
+            writer.push(vec![item]);
+            tokio::task::yield_now().await;
+            let woken = std::mem::take(&mut *order.lock().unwrap());
+            assert_eq!(woken, (0..20).collect::<Vec<_>>());
+        }
     }
 
     #[tokio::test]

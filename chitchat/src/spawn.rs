@@ -46,6 +46,16 @@ pub async fn spawn<T: Transport>(
     config: ChitchatConfig,
     transport: T,
 ) -> Result<ChitchatHandle, SpawnError> {
+    let (handle, task) = prepare(config, transport).await?;
+    tokio::spawn(task);
+    Ok(handle)
+}
+
+/// Opens the transport and makes the node; what is left to do is to run its task.
+pub(crate) async fn prepare<T: Transport>(
+    config: ChitchatConfig,
+    transport: T,
+) -> Result<(ChitchatHandle, impl Future<Output = ()> + Send + use<T>), SpawnError> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(SpawnError::NoRuntime);
     }
@@ -65,7 +75,7 @@ pub async fn spawn<T: Transport>(
     let local_addrs = sender.local_addrs();
     protocol.bound_addrs.clone_from(&local_addrs);
     let clock = if config.tokio_clock { Clock::tokio() } else { Clock::system() };
-    protocol.wall_clock_ms = clock.wall_clock_ms();
+    protocol.wall_clock_ms = config.wall_clock_ms.unwrap_or_else(|| clock.wall_clock_ms());
     let link = LinkLimits::new(sender.preferred_message_len(), sender.max_message_len())
         .with_max_peers(sender.peer_capacity());
     // On failure the halves are dropped, which closes the transport.
@@ -82,8 +92,8 @@ pub async fn spawn<T: Transport>(
     let driver = Driver::new(Arc::clone(&shared), sender, receiver, &seeds, seeds_interval);
     // Made here, because the task may be dropped before it has begun.
     let teller = EndTeller(Arc::clone(&shared));
-    tokio::spawn(supervise(teller, driver.run()).instrument(span));
-    Ok(ChitchatHandle::new(shared))
+    let task = supervise(teller, driver.run()).instrument(span);
+    Ok((ChitchatHandle::new(shared), task))
 }
 
 /// Sees to it that the end of a node is told, however it comes.

@@ -1,8 +1,8 @@
 //! A cluster over a transport that is not chitchat's own: Unix datagram sockets, in `unix.rs`.
 //!
 //! ```text
-//! cargo run --release --example custom_transport
-//! cargo run --release --example custom_transport -- --json
+//! cargo run --example custom_transport
+//! cargo run --example custom_transport -- --json
 //! ```
 //!
 //! `docs/custom-transports.md` goes through it step by step, and `examples/tests` runs the

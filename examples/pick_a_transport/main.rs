@@ -1,8 +1,8 @@
 //! The same three nodes over every transport of the build. What differs is one line each, below.
 //!
 //! ```text
-//! cargo run --release --example pick_a_transport
-//! cargo run --release --example pick_a_transport --no-default-features --features tcp-tls
+//! cargo run --example pick_a_transport
+//! cargo run --example pick_a_transport --no-default-features --features tcp-tls
 //! ```
 //!
 //! In a program of your own, the feature in `Cargo.toml` and this line are all that you change:

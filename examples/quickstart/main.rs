@@ -1,10 +1,10 @@
 //! A cluster on this machine, from the first hello to the last goodbye.
 //!
 //! ```text
-//! cargo run --release --example quickstart
-//! cargo run --release --example quickstart -- --nodes 25 --json
-//! cargo run --release --example quickstart -- --transport tcp-tls
-//! cargo run --release --example quickstart -- --transport udp
+//! cargo run --example quickstart
+//! cargo run --example quickstart -- --nodes 25 --json
+//! cargo run --example quickstart -- --transport tcp-tls
+//! cargo run --example quickstart -- --transport udp
 //! ```
 
 mod args;

@@ -1,11 +1,11 @@
 //! A cluster of separate processes, each with its own certificate in PEM files.
 //!
 //! ```text
-//! cargo run --release --example secure_cluster                  # all of it, in a temporary folder
+//! cargo run --example secure_cluster                            # all of it, in a temporary folder
 //!
-//! cargo run --release --example secure_cluster -- issue --dir certs node-1 node-2 node-3
-//! cargo run --release --example secure_cluster -- node --dir certs --id node-1 --listen 127.0.0.1:7280
-//! cargo run --release --example secure_cluster -- node --dir certs --id node-2 --listen 127.0.0.1:0 --seed 127.0.0.1:7280
+//! cargo run --example secure_cluster -- issue --dir certs node-1 node-2 node-3
+//! cargo run --example secure_cluster -- node --dir certs --id node-1 --listen 127.0.0.1:7280
+//! cargo run --example secure_cluster -- node --dir certs --id node-2 --listen 127.0.0.1:0 --seed 127.0.0.1:7280
 //! ```
 //!
 //! While a node runs, replace its certificate with `issue` again: it is noticed within seconds.

@@ -15,4 +15,7 @@ mod documents {
 
     #[doc = include_str!("../../docs/migrating.md")]
     struct Migrating;
+
+    #[doc = include_str!("../../docs/testing.md")]
+    struct Testing;
 }

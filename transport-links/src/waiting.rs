@@ -63,7 +63,10 @@ impl WaitingRoom {
         message: Bytes,
     ) -> Result<bool, SendError> {
         if let Some(waiting) = self.peers.get_mut(peer) {
-            waiting.addrs = addrs;
+            // Whoever knows fewer of them, from a connection that has ended, takes none away.
+            if !addrs.iter().all(|addr| waiting.addrs.contains(addr)) {
+                waiting.addrs = addrs;
+            }
             return waiting.queue.push(message).map(|()| false).map_err(|(error, _)| error);
         }
         if self.peers.len() >= MAX_WAITING {
@@ -124,6 +127,20 @@ mod tests {
         assert_eq!(room.addrs(&peer), None, "nothing to dial for");
         assert_eq!(room.push(&peer, Vec::new(), Bytes::new()), Ok(true), "so it begins anew");
         assert_eq!(room.remove(&peer).len(), 1);
+    }
+
+    #[test]
+    fn addresses_are_replaced_by_others_and_not_by_fewer_of_the_same() {
+        let mut room = WaitingRoom::new(1 << 20, TotalBytes::new(1 << 20));
+        let peer = Peer::Node("n".into());
+        let addr = |host| SocketAddr::from(([192, 0, 2, host], 7));
+        let mut push = |addrs: Vec<SocketAddr>| {
+            room.push(&peer, addrs, Bytes::from_static(b"m")).unwrap();
+            room.addrs(&peer).unwrap()
+        };
+        assert_eq!(push(vec![addr(1), addr(2)]), [addr(1), addr(2)]);
+        assert_eq!(push(vec![addr(2)]), [addr(1), addr(2)]);
+        assert_eq!(push(vec![addr(3)]), [addr(3)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod broken;
 mod check;
 mod drive;
+mod explore;
 mod model;
 mod owner;
 mod pack;

@@ -106,10 +106,20 @@ pub(crate) struct Step {
 
 /// Deliberate omissions, with which the tests prove that the checkers see something. The default
 /// breaks nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Breakage {
+    /// Leave out rule (a): take what starts above what we have.
+    pub(crate) takes_gaps: bool,
     /// Leave out rule (c).
     pub(crate) no_source_floor: bool,
+    /// Learn the source's own `m` instead of its horizon.
+    pub(crate) horizon_is_not_passed_on: bool,
+    /// Leave out rule (d): take a watermark above what we have without refuting anything.
+    pub(crate) no_prune: bool,
+    /// Go on with a pass that we have not begun.
+    pub(crate) prunes_without_cursor: bool,
+    /// End a pass with the watermark of its last part instead of the least.
+    pub(crate) last_part_of_a_prune_decides: bool,
     /// Let every part of a prune raise the watermark.
     pub(crate) partial_prune_raises_gc: bool,
     /// Do not count the delta's own entries as confirmed.
@@ -136,7 +146,7 @@ impl Versions {
         breakage: Breakage,
     ) -> Result<Step, DropReason> {
         // Rule a.
-        if delta.from > self.max_version {
+        if delta.from > self.max_version && !breakage.takes_gaps {
             return Err(DropReason::Gap);
         }
         // Rule b.
@@ -149,19 +159,25 @@ impl Versions {
             return Err(DropReason::SourceBehindFloor);
         }
         let mut next = *self;
-        next.horizon = next.horizon.max(delta.horizon);
+        let horizon = match breakage.horizon_is_not_passed_on {
+            true => delta.source.max(delta.gc),
+            false => delta.horizon,
+        };
+        next.horizon = next.horizon.max(horizon);
         let mut prune = None;
         let mut takes_entries = true;
         // Rule d.
         if delta.gc > self.floor() {
-            if self.max_version == 0 {
+            if breakage.no_prune {
+                next.last_gc_version = delta.gc;
+            } else if self.max_version == 0 {
                 if delta.to == 0 {
                     return Err(DropReason::Empty);
                 }
                 // Joining is not a reset: there is nothing here that could be refuted.
                 next.last_gc_version = delta.gc;
             } else {
-                prune = self.step_prune(delta, &mut next);
+                prune = self.step_prune(delta, &mut next, breakage);
                 if breakage.partial_prune_raises_gc && prune.is_some() {
                     next.last_gc_version = next.last_gc_version.max(delta.gc);
                 }
@@ -183,7 +199,12 @@ impl Versions {
 
     /// The prune half of rule d. Returns the range that the prune section speaks for, if it can be
     /// used here at all.
-    fn step_prune(&self, delta: &DeltaVersions, next: &mut Versions) -> Option<Covered> {
+    fn step_prune(
+        &self,
+        delta: &DeltaVersions,
+        next: &mut Versions,
+        breakage: Breakage,
+    ) -> Option<Covered> {
         let (from, to) = delta.prune?;
         let m = self.max_version;
         let cursor = self.cursor.filter(|cursor| cursor.gc_version > self.last_gc_version);
@@ -193,8 +214,12 @@ impl Versions {
         let justified = if from == 0 {
             delta.gc
         } else {
-            let cursor = cursor.filter(|cursor| cursor.position >= from)?;
-            cursor.gc_version.min(delta.gc)
+            match cursor.filter(|cursor| cursor.position >= from) {
+                Some(_) if breakage.last_part_of_a_prune_decides => delta.gc,
+                Some(cursor) => cursor.gc_version.min(delta.gc),
+                None if breakage.prunes_without_cursor => delta.gc,
+                None => return None,
+            }
         };
         // With the list complete up to `from` of the delta, its entries carry on where the list
         // ends.

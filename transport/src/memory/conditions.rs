@@ -40,6 +40,38 @@ impl Default for Conditions {
     }
 }
 
+impl Conditions {
+    /// With this [latency](Self::latency).
+    #[must_use]
+    pub fn with_latency(self, latency: RangeInclusive<Duration>) -> Self {
+        Self { latency, ..self }
+    }
+
+    /// With this share of [loss](Self::loss).
+    #[must_use]
+    pub fn with_loss(self, loss: f64) -> Self {
+        Self { loss, ..self }
+    }
+
+    /// With this share of [duplication](Self::duplication).
+    #[must_use]
+    pub fn with_duplication(self, duplication: f64) -> Self {
+        Self { duplication, ..self }
+    }
+
+    /// With this share of [reordering](Self::reordering).
+    #[must_use]
+    pub fn with_reordering(self, reordering: f64) -> Self {
+        Self { reordering, ..self }
+    }
+
+    /// With this [MTU](Self::mtu).
+    #[must_use]
+    pub fn with_mtu(self, mtu: usize) -> Self {
+        Self { mtu: Some(mtu), ..self }
+    }
+}
+
 /// Counters of a [`MemoryNetwork`](super::MemoryNetwork).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -65,6 +65,27 @@ impl MemoryNetwork {
         self.lock().conditions = conditions;
     }
 
+    /// Changes what happens to messages that are sent from now on from an address in `from` to an
+    /// address in `to`, in this direction only: a slow, lossy or narrow link. `None`: they are
+    /// treated like all others again. The addresses are those that the network sees
+    /// ([`MemorySender::network_addrs`]).
+    ///
+    /// [`heal`](Self::heal) and [`set_conditions`](Self::set_conditions) leave such links alone.
+    pub fn set_conditions_between(
+        &self,
+        from: &[SocketAddr],
+        to: &[SocketAddr],
+        conditions: Option<&Conditions>,
+    ) {
+        let mut state = self.lock();
+        for pair in from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to))) {
+            match conditions {
+                Some(conditions) => state.links.insert(pair, conditions.clone()),
+                None => state.links.remove(&pair),
+            };
+        }
+    }
+
     /// From now on nothing sent from an address in `from` reaches an address in `to`. The other
     /// direction is not touched: call it twice, or use [`partition`](Self::partition).
     ///

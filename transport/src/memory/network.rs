@@ -1,6 +1,6 @@
 //! The network's state: who listens where, and what becomes of a message.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(super) struct NetworkState {
     pub(super) stats: NetworkStats,
     /// Directed pairs of network addresses that cannot talk.
     pub(super) blocked: HashSet<(SocketAddr, SocketAddr)>,
+    /// Those of directed pairs that differ from the rest.
+    pub(super) links: HashMap<(SocketAddr, SocketAddr), Conditions>,
     rng: SmallRng,
     endpoints: BTreeMap<EndpointId, Endpoint>,
     /// Which endpoint listens at an address, and with which of its sockets.
@@ -47,6 +49,7 @@ impl NetworkState {
             conditions: Conditions::default(),
             stats: NetworkStats::default(),
             blocked: HashSet::new(),
+            links: HashMap::new(),
             rng: SmallRng::seed_from_u64(seed),
             endpoints: BTreeMap::new(),
             listeners: BTreeMap::new(),
@@ -205,7 +208,9 @@ impl NetworkState {
         target: SocketAddr,
         message: Bytes,
     ) {
-        if self.conditions.mtu.is_some_and(|mtu| message.len() > mtu) {
+        let link = self.links.get(&(source, target));
+        let conditions = link.unwrap_or(&self.conditions).clone();
+        if conditions.mtu.is_some_and(|mtu| message.len() > mtu) {
             self.stats.dropped_mtu += 1;
             return;
         }
@@ -213,22 +218,22 @@ impl NetworkState {
             self.stats.dropped_partition += 1;
             return;
         }
-        if self.chance(self.conditions.loss) {
+        if self.chance(conditions.loss) {
             self.stats.dropped_loss += 1;
             return;
         }
         let Some(&(receiver, socket)) = self.listeners.get(&target) else {
             self.stats.dropped_nobody_listens += 1;
-            self.report_unreachable(id, to, target);
+            self.report_unreachable(id, to, target, &conditions);
             return;
         };
         let mut copies = 1;
-        if self.chance(self.conditions.duplication) {
+        if self.chance(conditions.duplication) {
             self.stats.duplicated += 1;
             copies = 2;
         }
         for _ in 0..copies {
-            let at = Instant::now() + self.delay();
+            let at = Instant::now() + self.delay(&conditions);
             let from = ReplyPath::new(source, socket as u64);
             let inbound = Inbound::Message(InboundMessage::new(message.clone(), from));
             if self.deliver(receiver, at, inbound) {
@@ -239,13 +244,19 @@ impl NetworkState {
         }
     }
 
-    fn report_unreachable(&mut self, id: EndpointId, to: &Destination, addr: SocketAddr) {
-        if !self.conditions.report_unreachable {
+    fn report_unreachable(
+        &mut self,
+        id: EndpointId,
+        to: &Destination,
+        addr: SocketAddr,
+        conditions: &Conditions,
+    ) {
+        if !conditions.report_unreachable {
             return;
         }
         let node_id = to.node_id().cloned();
         let reason = UnreachableReason::Refused;
-        let at = Instant::now() + self.latency();
+        let at = Instant::now() + self.latency(conditions);
         self.deliver(id, at, Inbound::Report(Report::Unreachable { node_id, addr, reason }));
     }
 
@@ -255,17 +266,17 @@ impl NetworkState {
         self.endpoints.get_mut(&to).is_some_and(|receiver| receiver.push(at, sequence, inbound))
     }
 
-    fn delay(&mut self) -> Duration {
-        let mut delay = self.latency();
-        if self.chance(self.conditions.reordering) {
+    fn delay(&mut self, conditions: &Conditions) -> Duration {
+        let mut delay = self.latency(conditions);
+        if self.chance(conditions.reordering) {
             self.stats.reordered += 1;
-            delay += self.latency() + Duration::from_millis(1);
+            delay += self.latency(conditions) + Duration::from_millis(1);
         }
         delay
     }
 
-    fn latency(&mut self) -> Duration {
-        let (from, to) = (*self.conditions.latency.start(), *self.conditions.latency.end());
+    fn latency(&mut self, conditions: &Conditions) -> Duration {
+        let (from, to) = (*conditions.latency.start(), *conditions.latency.end());
         if from >= to { from } else { self.rng.random_range(from..=to) }
     }
 

@@ -118,6 +118,22 @@ async fn a_block_works_one_way_and_a_partition_both_ways_until_healed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_with_conditions_of_its_own_is_lossy_in_one_direction_only() {
+    let network = MemoryNetwork::new(1);
+    let ((a, mut a_in), (b, mut b_in)) = (node(&network).await, node(&network).await);
+    let lossy = Conditions::default().with_loss(1.0);
+    network.set_conditions_between(&a.network_addrs(), &b.network_addrs(), Some(&lossy));
+    network.heal();
+    a.send(&to(&b), number(1)).unwrap();
+    b.send(&to(&a), number(2)).unwrap();
+    assert_eq!((drain(&mut a_in).await, drain(&mut b_in).await), (vec![2], vec![]));
+    assert_eq!(network.stats().dropped_loss, 1);
+    network.set_conditions_between(&a.network_addrs(), &b.network_addrs(), None);
+    a.send(&to(&b), number(3)).unwrap();
+    assert_eq!(drain(&mut b_in).await, [3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_other_family_is_used_when_one_is_cut() {
     let network = MemoryNetwork::new(1);
     let listen = ["0.0.0.0:7280", "[::]:7280"];

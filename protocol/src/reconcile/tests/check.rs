@@ -20,13 +20,13 @@ pub(super) fn violation<T>(rule: &'static str, detail: String) -> Result<T, Viol
 }
 
 /// What the user of a replica has seen.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reader {
     versions: Versions,
     keys: [Seen; KEYS.len()],
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Seen {
     /// The version that is shown; 0: none.
     shown: u64,

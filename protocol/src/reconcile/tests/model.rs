@@ -78,9 +78,7 @@ impl World {
     }
 
     fn sound(&self) -> bool {
-        let Breakage { no_source_floor, partial_prune_raises_gc, entries_do_not_confirm, no_doom } =
-            self.breakage;
-        !(no_source_floor || partial_prune_raises_gc || entries_do_not_confirm || no_doom)
+        self.breakage == Breakage::default()
     }
 
     fn peer(&self, index: u8) -> usize {

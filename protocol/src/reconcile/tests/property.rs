@@ -6,24 +6,17 @@ use crate::state::Breakage;
 
 use super::drive::{Code, Schedule, decode, explain, first_failure, seeds};
 
-const SOUND: Breakage = Breakage {
-    no_source_floor: false,
-    partial_prune_raises_gc: false,
-    entries_do_not_confirm: false,
-    no_doom: false,
-};
-
 #[test]
 fn no_schedule_of_loss_repetition_reordering_and_truncation_breaks_an_invariant() {
-    if let Some((seed, violation)) = first_failure(seeds(20_000), false, SOUND) {
-        panic!("{}", explain(seed, &violation, false, SOUND));
+    if let Some((seed, violation)) = first_failure(seeds(20_000), false, Breakage::default()) {
+        panic!("{}", explain(seed, &violation, false, Breakage::default()));
     }
 }
 
 #[test]
 fn what_reached_one_replica_reaches_all_after_the_owner_crashed() {
-    if let Some((seed, violation)) = first_failure(seeds(5_000), true, SOUND) {
-        panic!("{}", explain(seed, &violation, true, SOUND));
+    if let Some((seed, violation)) = first_failure(seeds(5_000), true, Breakage::default()) {
+        panic!("{}", explain(seed, &violation, true, Breakage::default()));
     }
 }
 
@@ -38,7 +31,7 @@ proptest! {
     ) {
         let steps = codes.into_iter().map(decode).collect();
         let schedule = Schedule { peers, room, crash: false, steps };
-        let result = schedule.run(SOUND);
+        let result = schedule.run(Breakage::default());
         prop_assert!(result.is_ok(), "{:?} by {:?}", result, schedule.steps);
     }
 }
