@@ -93,7 +93,9 @@ pub use error::{ConfigError, DecodeError, WriteError};
 pub use event::{Event, Notice, diff, diff_members};
 pub use id::{ChitchatId, Incarnation, NodeId};
 pub use limits::{Limits, LinkLimits};
-pub use node::{Counters, LeaveOutcome, Node, NodeHealth, Origin, Path, Target, Transmit};
+pub use node::{
+    Counters, Footprint, LeaveOutcome, Node, NodeHealth, Origin, Path, Target, Transmit,
+};
 pub use state::{
     ApplyOutcome, ClusterStateSnapshot, DropReason, NodeState, NodeStatus, PruneCursor, Replica,
     VersionedValue, Versions,

@@ -221,6 +221,11 @@ impl Members {
         self.nodes.len()
     }
 
+    /// Number of removed nodes that are remembered.
+    pub(crate) fn removed_len(&self) -> usize {
+        self.removed.len()
+    }
+
     /// Number of live nodes.
     pub(crate) fn live(&self) -> usize {
         self.live

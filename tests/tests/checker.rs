@@ -18,7 +18,13 @@ fn view(incarnation: Incarnation, max_version: u64, keys: &[(&str, u64, &str)]) 
     let seen = |(key, version, value): &(&str, u64, &str)| {
         ((*key).to_owned(), Seen { version: *version, value: (*value).to_owned(), deadline: None })
     };
-    View { incarnation, max_version, keys: keys.iter().map(seen).collect::<BTreeMap<_, _>>() }
+    let last_gc_version = 0;
+    View {
+        incarnation,
+        max_version,
+        last_gc_version,
+        keys: keys.iter().map(seen).collect::<BTreeMap<_, _>>(),
+    }
 }
 
 /// The owner sets a@4, b@5, a@6, deletes b@7 and sets c@8.

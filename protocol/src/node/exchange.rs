@@ -141,6 +141,11 @@ impl Exchanges {
         (now <= *until).then_some(&**peer)
     }
 
+    /// Number of exchanges that wait for an answer.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
     pub(crate) fn open(&mut self, nonce: u64, pending: Pending, limit: usize) {
         while self.pending.len() >= limit {
             // The oldest has waited longest in vain.

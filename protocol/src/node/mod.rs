@@ -9,6 +9,7 @@ mod conclude;
 mod conflict;
 mod counters;
 mod exchange;
+mod footprint;
 mod hear;
 mod identity;
 mod leave;
@@ -59,6 +60,7 @@ use versions::Incompatible;
 pub(crate) use identity::is_from_the_future;
 
 pub use counters::Counters;
+pub use footprint::Footprint;
 pub use leave::LeaveOutcome;
 pub use outputs::{NodeHealth, Origin, Path, Target, Transmit};
 

@@ -4,6 +4,7 @@
 //! it must be a state that the owner's log explains, and must never go back.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use chitchat_protocol::{ClusterStateSnapshot, Incarnation, NodeId, NodeState, Timestamp};
 
@@ -36,21 +37,24 @@ pub struct View {
     pub incarnation: Incarnation,
     /// Its log is known up to here.
     pub max_version: u64,
+    /// Tombstones up to here may be gone.
+    pub last_gc_version: u64,
     /// The readable keys.
     pub keys: BTreeMap<String, Seen>,
 }
 
 impl View {
-    /// The view that a state gives.
-    pub fn of(state: &NodeState) -> View {
+    /// The view that a state gives to a reader whose clock is behind by `lag`.
+    pub fn of(state: &NodeState, lag: Duration) -> View {
         let seen = |entry: &chitchat_protocol::VersionedValue| Seen {
             version: entry.version(),
             value: entry.value().unwrap_or_default().to_owned(),
-            deadline: entry.deadline(),
+            deadline: entry.deadline().map(|deadline| deadline + lag),
         };
         View {
             incarnation: state.incarnation(),
             max_version: state.max_version(),
+            last_gc_version: state.last_gc_version(),
             keys: state.iter_prefix("").map(|(key, entry)| (key.to_owned(), seen(entry))).collect(),
         }
     }
@@ -60,6 +64,7 @@ impl View {
 #[derive(Debug, Default)]
 struct Log {
     max_version: u64,
+    last_gc_version: u64,
     current: BTreeMap<String, Seen>,
     writes: HashMap<u64, (String, Seen)>,
     /// What became of the write at this version.
@@ -121,6 +126,7 @@ impl Checker {
     pub fn publication(
         &mut self,
         at: Timestamp,
+        lag: Duration,
         observer: Observer,
         before: Option<&ClusterStateSnapshot>,
         after: &ClusterStateSnapshot,
@@ -139,9 +145,9 @@ impl Checker {
                 continue;
             }
             if node_id == own {
-                self.own(node_id, View::of(state))?;
+                self.own(node_id, View::of(state, lag))?;
             } else {
-                self.shown(at, observer, node_id, View::of(state))?;
+                self.shown(at, observer, node_id, View::of(state, lag))?;
             }
         }
         for state in before.into_iter().flat_map(ClusterStateSnapshot::nodes) {
@@ -158,11 +164,18 @@ impl Checker {
         if view.max_version < log.max_version {
             return Err(format!("{node_id}: its own log fell from version {}", log.max_version));
         }
+        let g = view.last_gc_version;
+        if g < log.last_gc_version || g > view.max_version {
+            let old = log.last_gc_version;
+            return Err(format!("{node_id}: its own watermark went from {old} to {g}"));
+        }
+        log.last_gc_version = g;
         for (key, seen) in &view.keys {
-            let old = log.current.insert(key.clone(), seen.clone());
-            if old.as_ref().is_some_and(|old| old.version == seen.version) {
+            // The first deadline counts: others do not know that the owner's clock stood still since.
+            if log.current.get(key).is_some_and(|old| old.version == seen.version) {
                 continue;
             }
+            let old = log.current.insert(key.clone(), seen.clone());
             if seen.version <= log.max_version || seen.version > view.max_version {
                 return Err(format!("{node_id}: {key} was written at version {}", seen.version));
             }
@@ -215,6 +228,11 @@ impl Checker {
         };
         if view.max_version > log.max_version {
             return Err(format!("{node_id}: version {} is not written yet", view.max_version));
+        }
+        // I4.
+        if view.last_gc_version > log.last_gc_version {
+            let g = view.last_gc_version;
+            return Err(format!("{node_id}: watermark {g} is not its owner's yet"));
         }
         let mut former = self.shown.remove(&place);
         if former.as_ref().is_some_and(|former| former.view.incarnation != incarnation) {

@@ -1,35 +1,28 @@
 //! The simulation: hosts, links and the event queue.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chitchat_protocol::{
-    ClusterStateSnapshot, Config, LinkLimits, Node, NodeId, Origin, Path, Timestamp,
-};
+use chitchat_protocol::{Config, LinkLimits, Node, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::sim::{Captured, Checker, Host, HostId, Links, Observer, Traffic};
-
-/// What is due.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Deliver { to: HostId, from: SocketAddr, peer: Option<NodeId>, bytes: Vec<u8> },
-    Wake { host: HostId },
-}
+use crate::sim::events::Queue;
+use crate::sim::{Captured, Checker, Host, HostId, Links, Lives, Traffic};
 
 /// Above so many hosts nobody judges every publication: it would take most of the time.
 const LARGE: usize = 50;
 
+/// Above so many hosts, events that hold states are not kept: they would take most of the memory.
+const HUGE: usize = 500;
+
 /// A cluster in virtual time.
 pub struct Sim {
     seed: u64,
-    rng: StdRng,
-    now: Timestamp,
-    sequence: u64,
-    queue: BinaryHeap<Reverse<(Timestamp, u64, Due)>>,
+    pub(super) rng: StdRng,
+    pub(super) now: Timestamp,
+    pub(super) queue: Queue,
     pub(super) hosts: Vec<Host>,
     pub(super) by_addr: HashMap<SocketAddr, HostId>,
     /// How the links behave.
@@ -44,6 +37,10 @@ pub struct Sim {
     pub tap: Option<Vec<Captured>>,
     /// Judges every publication. On by default in small clusters.
     pub checker: Option<Checker>,
+    /// Judges who is listed as live, if it is there.
+    pub lives: Option<Lives>,
+    /// The last things that were done to the cluster, for messages of failed assertions.
+    pub(super) trace: VecDeque<String>,
 }
 
 impl Sim {
@@ -53,8 +50,7 @@ impl Sim {
             seed,
             rng: StdRng::seed_from_u64(seed),
             now: Timestamp::from_millis(1_000_000),
-            sequence: 0,
-            queue: BinaryHeap::new(),
+            queue: Queue::default(),
             hosts: Vec::new(),
             by_addr: HashMap::new(),
             links: Links::default(),
@@ -63,6 +59,8 @@ impl Sim {
             wall_clock_ms: 1_800_000_000_000,
             tap: None,
             checker: Some(Checker::default()),
+            lives: None,
+            trace: VecDeque::new(),
         }
     }
 
@@ -104,6 +102,7 @@ impl Sim {
             change(&mut config);
             let interval = config.gossip_interval;
             let host = sim.add_host_with(config, link, &[0]);
+            sim.hosts[host].frugal = count > HUGE;
             starts.push((sim.rng.random_range(Duration::ZERO..interval), host));
         }
         starts.sort();
@@ -158,7 +157,8 @@ impl Sim {
         self.hosts[host].config.wall_clock_ms =
             self.wall_clock_ms + u64::try_from(elapsed).expect("short runs");
         let seed = self.rng.random();
-        self.hosts[host].start(seed, self.now);
+        let clock = self.hosts[host].clock(self.now);
+        self.hosts[host].start(seed, clock);
         self.judge(host, None);
         self.hosts[host].wake_at = Timestamp::MAX;
         self.after(host);
@@ -172,12 +172,10 @@ impl Sim {
 
     /// Ends the node of a host without a word.
     pub fn kill(&mut self, host: HostId) {
-        self.hosts[host].node = None;
-    }
-
-    /// Stops the process of a host for a while: messages queue, timers are late.
-    pub fn stop_for(&mut self, host: HostId, pause: Duration) {
-        self.hosts[host].stopped_until = self.now + pause;
+        let Some(node) = self.hosts[host].node.take() else { return };
+        if let Some(lives) = &mut self.lives {
+            lives.ended(self.now, node.id().node_id, node.incarnation());
+        }
     }
 
     /// Changes what the node of a host will be configured with when it is started next.
@@ -210,9 +208,9 @@ impl Sim {
 
     /// Acts on the node of a host, now. Panics if none runs.
     pub fn with<T>(&mut self, host: HostId, act: impl FnOnce(&mut Node, Timestamp) -> T) -> T {
-        let now = self.now;
+        let clock = self.hosts[host].clock(self.now);
         let node = self.hosts[host].node.as_mut().expect("a node runs on this host");
-        let result = act(node, now);
+        let result = act(node, clock);
         self.after(host);
         result
     }
@@ -225,86 +223,6 @@ impl Sim {
     /// Deletes a key of the node of a host.
     pub fn delete(&mut self, host: HostId, key: &str) {
         self.with(host, |node, now| node.delete(key, now)).expect("a valid write");
-    }
-
-    /// Delivers bytes to a host as if they came from this address.
-    pub fn inject(&mut self, host: HostId, from: SocketAddr, bytes: &[u8]) {
-        self.deliver(host, from, None, bytes);
-    }
-
-    /// As [`Sim::inject`], from a peer whose identity is verified.
-    pub fn inject_from(&mut self, host: HostId, from: SocketAddr, peer: NodeId, bytes: &[u8]) {
-        self.deliver(host, from, Some(peer), bytes);
-    }
-
-    fn deliver(&mut self, host: HostId, from: SocketAddr, peer: Option<NodeId>, bytes: &[u8]) {
-        let now = self.now;
-        let Some(node) = self.hosts[host].node.as_mut() else {
-            return;
-        };
-        let path = Path { remote: from, token: 0 };
-        node.handle_message(&Origin { path, peer }, bytes, now);
-        self.after(host);
-    }
-
-    /// Has a publication of a host judged; `before` is the one before it in this run of the node.
-    fn judge(&mut self, host: HostId, before: Option<&ClusterStateSnapshot>) {
-        let Some(checker) = &mut self.checker else { return };
-        let observer = Observer { host, run: self.hosts[host].runs };
-        let after = self.hosts[host].snapshot();
-        if let Err(complaint) = checker.publication(self.now, observer, before, after) {
-            let counters = self.hosts[host].running().counters();
-            let (seed, now) = (self.seed, self.now);
-            panic!("seed {seed}: at {now}: host {host}: {complaint}\n{counters:?}");
-        }
-    }
-
-    /// Takes the outputs of a node and schedules its next wake-up.
-    fn after(&mut self, host: HostId) {
-        let outputs = self.hosts[host].drain(self.now);
-        if let Some(before) = outputs.published_before {
-            self.judge(host, Some(&before));
-        }
-        let peer = self.verified.then(|| self.hosts[host].config.node_id.clone());
-        let link = self.hosts[host].link;
-        for message in outputs.messages {
-            self.traffic.messages += 1;
-            self.traffic.bytes += message.bytes.len() as u64;
-            self.traffic.longest = self.traffic.longest.max(message.bytes.len());
-            assert!(
-                message.bytes.len() <= link.max_message_len,
-                "seed {}: a message of {} bytes exceeds the link",
-                self.seed,
-                message.bytes.len()
-            );
-            let Some((from, to)) = self.route(host, &message) else {
-                self.hosts[host].wasted += 1;
-                continue;
-            };
-            if let Some(tap) = &mut self.tap {
-                tap.push(Captured { at: self.now, from, to, bytes: message.bytes.clone() });
-            }
-            let to = self.by_addr.get(&to).copied();
-            let runs = to.is_some_and(|to| self.hosts[to].node.is_some());
-            self.hosts[host].wasted += u64::from(!runs);
-            let Some(to) = to else { continue };
-            for delay in self.links.pass(host, to, &mut self.rng) {
-                let bytes = message.bytes.clone();
-                self.push(self.now + delay, Due::Deliver { to, from, peer: peer.clone(), bytes });
-            }
-        }
-        if let Some(node) = &self.hosts[host].node {
-            let due = node.poll_timeout().max(self.now);
-            if due < self.hosts[host].wake_at {
-                self.hosts[host].wake_at = due;
-                self.push(due, Due::Wake { host });
-            }
-        }
-    }
-
-    fn push(&mut self, at: Timestamp, due: Due) {
-        self.sequence += 1;
-        self.queue.push(Reverse((at, self.sequence, due)));
     }
 
     /// Lets time pass.
@@ -321,42 +239,6 @@ impl Sim {
     fn run_to(&mut self, end: Timestamp) {
         while self.step(end) {}
         self.now = self.now.max(end);
-    }
-
-    /// Handles the next thing that is due before `end`.
-    fn step(&mut self, end: Timestamp) -> bool {
-        match self.queue.peek() {
-            Some(Reverse((at, ..))) if *at <= end => {}
-            _ => return false,
-        }
-        let Some(Reverse((at, _, due))) = self.queue.pop() else {
-            return false;
-        };
-        self.now = self.now.max(at);
-        let host = match &due {
-            Due::Deliver { to, .. } => *to,
-            Due::Wake { host } => *host,
-        };
-        if self.hosts[host].stopped_until > self.now {
-            // A stopped process finds everything when it goes on, in order.
-            let later = self.hosts[host].stopped_until;
-            self.push(later, due);
-            return true;
-        }
-        match due {
-            Due::Deliver { to, from, peer, bytes } => self.deliver(to, from, peer, &bytes),
-            Due::Wake { host } => {
-                self.hosts[host].wake_at = Timestamp::MAX;
-                let now = self.now;
-                if let Some(node) = self.hosts[host].node.as_mut() {
-                    if node.poll_timeout() <= now {
-                        node.handle_timeout(now);
-                    }
-                    self.after(host);
-                }
-            }
-        }
-        true
     }
 
     /// Lets time pass until the condition holds, looked at every tenth of the first host's
@@ -391,7 +273,9 @@ impl Sim {
         let limit = self.hosts[0].interval() * rounds;
         match self.run_until(limit, condition) {
             Some(taken) => taken,
-            None => panic!("seed {}: not within {rounds} rounds: {what}", self.seed),
+            None => {
+                panic!("seed {}: not within {rounds} rounds: {what}{}", self.seed, self.trace())
+            }
         }
     }
 }

@@ -93,6 +93,6 @@ impl Sim {
             }
             text += "\n";
         }
-        text
+        text + "what was done last:" + &self.trace()
     }
 }

@@ -30,6 +30,14 @@ pub struct Host {
     pub(crate) node: Option<Node>,
     /// The process is stopped until then: nothing is handled, everything queues.
     pub(crate) stopped_until: Timestamp,
+    /// The machine is suspended until then: as if stopped, and what arrives is lost.
+    pub(crate) suspended_until: Timestamp,
+    /// How far its clock is behind: one that does not count suspends.
+    pub(crate) lag: Duration,
+    /// The longest that the process is kept waiting after each thing that it handles.
+    pub(crate) starved: Option<Duration>,
+    /// The process waits for the processor until then.
+    pub(crate) busy_until: Timestamp,
     /// The earliest wake-up that is scheduled.
     pub(crate) wake_at: Timestamp,
     snapshot: Option<ClusterStateSnapshot>,
@@ -39,6 +47,8 @@ pub struct Host {
     /// Messages of the node that went where no node runs, or could not be sent for want of an address
     /// of a family that the host has.
     pub wasted: u64,
+    /// Events that hold states or values are not kept.
+    pub(crate) frugal: bool,
     /// All events since the node was started, with their times.
     pub events: Vec<(Timestamp, Event)>,
     /// All notices since the node was started, with their times.
@@ -59,11 +69,16 @@ impl Host {
             seeds,
             node: None,
             stopped_until: Timestamp::MIN,
+            suspended_until: Timestamp::MIN,
+            lag: Duration::ZERO,
+            starved: None,
+            busy_until: Timestamp::MIN,
             wake_at: Timestamp::MAX,
             snapshot: None,
             first: None,
             runs: 0,
             wasted: 0,
+            frugal: false,
             events: Vec::new(),
             notices: Vec::new(),
         }
@@ -95,11 +110,20 @@ impl Host {
         }
         if let Some(after) = node.publish() {
             if let Some(before) = &self.snapshot {
-                self.events.extend(diff(before, after).into_iter().map(|event| (now, event)));
+                let holds =
+                    |event: &Event| matches!(event, Event::Joined { .. } | Event::KeySet { .. });
+                let kept = diff(before, after).into_iter();
+                let kept = kept.filter(|event| !self.frugal || !holds(event));
+                self.events.extend(kept.map(|event| (now, event)));
             }
             outputs.published_before = self.snapshot.replace(after.clone());
         }
         outputs
+    }
+
+    /// What the clock of this host says.
+    pub(crate) fn clock(&self, now: Timestamp) -> Timestamp {
+        now - self.lag
     }
 
     /// The host's first address.
