@@ -1,4 +1,4 @@
-//! Prints the tables of docs/failure-detection.md.
+//! Prints the tables of docs/failure-detection.md: both, or the one that is named, `deaths` or `detection`.
 
 mod conditions;
 mod original;
@@ -34,7 +34,7 @@ fn summary(mut taken: Vec<Duration>) -> String {
     format!("{:.1} / {:.1} / {:.1}", at(0.5), at(0.95), at(1.0))
 }
 
-fn main() {
+fn false_deaths() {
     println!("| condition | node-hours of each | false deaths per node-hour | chitchat 0.13.0 |");
     println!("| --- | --- | --- | --- |");
     for condition in &CONDITIONS {
@@ -48,7 +48,9 @@ fn main() {
             theirs.per_node_hour()
         );
     }
-    println!();
+}
+
+fn detection_times() {
     println!("| loss | a death is noticed after, s (median / 95 % / longest) | chitchat 0.13.0 |");
     println!("| --- | --- | --- |");
     for loss in [0.0, 0.1, 0.3] {
@@ -58,5 +60,17 @@ fn main() {
         let theirs = summary(theirs.into_iter().flatten().collect());
         let never = if missed > 0 { format!(", {missed} not within 90 s") } else { String::new() };
         println!("| {:.0} % | {} | {theirs}{never} |", loss * 100.0, summary(ours));
+    }
+}
+
+fn main() {
+    let chosen = std::env::args().nth(1);
+    let is_chosen = |table| chosen.as_deref().is_none_or(|chosen| chosen == table);
+    if is_chosen("deaths") {
+        false_deaths();
+        println!();
+    }
+    if is_chosen("detection") {
+        detection_times();
     }
 }

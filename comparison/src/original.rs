@@ -206,10 +206,11 @@ pub(crate) fn detection(loss: f64, seed: u64) -> Vec<Option<Duration>> {
         let mut cluster = Cluster::start(seed, loss).await;
         sleep(Duration::from_secs(180)).await;
         let victim = addr_of(NODES - 1);
-        cluster.network.state().inboxes.remove(&victim);
         if let Some(handle) = cluster.handles.pop() {
             handle.shutdown().await.expect("it ends");
         }
+        // Not before: a node whose inbox is gone ends with an error.
+        cluster.network.state().inboxes.remove(&victim);
         let died = Instant::now();
         let mut last_live = vec![died; NODES - 1];
         while died.elapsed() < Duration::from_secs(90) {

@@ -1,11 +1,12 @@
 //! Harness of the cross-crate tests: clusters of sans-I/O nodes in virtual time, and what tests over
 //! real sockets need.
 
+#[cfg(feature = "net")]
 pub mod net;
 pub mod sim;
 
 /// The examples in README.md and in guides, compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "net"))]
 mod documents {
     #[doc = include_str!("../../README.md")]
     struct Readme;

@@ -57,7 +57,8 @@ fn a_node_that_holds_more_than_its_bounds_is_noticed() {
     let sim = Sim::cluster(1, 3);
     let honest = sim.host(0).running().footprint();
     assert_eq!(exceeded(&honest, &limits, 3), None);
-    let broken: [(&str, fn(&mut Footprint)); 8] = [
+    type Break = fn(&mut Footprint);
+    let broken: [(&str, Break); 8] = [
         ("nodes", |held| held.nodes = 4),
         ("removed nodes", |held| held.removed = 4),
         ("entries of one node", |held| held.most_entries = usize::MAX),
