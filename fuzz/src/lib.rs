@@ -13,12 +13,10 @@ mod memory;
 pub mod replay;
 mod san;
 mod sequence;
-// The simulation of the cross-crate tests, without the runtime and the sockets that are beside it.
-#[path = "../../tests/src/sim/mod.rs"]
-pub mod sim;
 mod tcp;
 mod wire;
 
+pub use chitchat_tests::sim;
 pub use deltas::{deltas, deltas_without};
 pub use hostile::{node_hostile, node_hostile_with};
 pub use san::{san, san_with};
