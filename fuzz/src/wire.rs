@@ -21,14 +21,15 @@ pub fn wire_decode_with(
     decode: impl Fn(&[u8]) -> Result<Message<'static>, DecodeError>,
 ) {
     let envelope = Envelope::parse(data);
-    let (frame, growth) = memory::growth_of(|| Frame::parse(data, &DecodeLimits::default()));
-    assert!(growth <= 16 * data.len() + SLACK, "{} bytes took {growth} to expand", data.len());
+    let bound = 16 * data.len() + SLACK;
+    let (frame, growth) = memory::growth_of(bound, || Frame::parse(data, &DecodeLimits::default()));
+    assert!(growth <= bound, "{} bytes took {growth} to expand", data.len());
     let Ok(frame) = frame else { return };
     let envelope = envelope.expect("a message has an envelope");
     assert_eq!(envelope.kind, frame.kind() as u8);
     assert!(frame.plain_body_len() <= 16 * data.len());
-    let (message, growth) = memory::growth_of(|| frame.message());
     let bound = 20 * frame.plain_body_len() + SLACK;
+    let (message, growth) = memory::growth_of(bound, || frame.message());
     assert!(growth <= bound, "a body of {} took {growth}", frame.plain_body_len());
     let Ok(message) = message else { return };
     assert_ne!(frame.kind(), Kind::Unsupported, "it carries no message");
