@@ -151,7 +151,7 @@ fn a_thousand_nodes_go_on_with_messages_of_1200_bytes() {
 }
 
 #[test]
-#[ignore = "takes minutes and gigabytes; see CONTRIBUTING.md"]
+#[ignore = "takes some 44 GB; see CONTRIBUTING.md"]
 fn five_thousand_nodes_join_and_go_on() {
     // Row S10.
     heading();
