@@ -9,7 +9,6 @@ mod storm;
 
 use std::time::Duration;
 
-use chitchat_protocol::{ChitchatId, Event, Timestamp};
 use chitchat_tests::sim::{Sim, for_seeds};
 use storm::Storm;
 
@@ -33,25 +32,12 @@ fn random_faults_bring_back_no_deleted_key_and_lose_no_unchanged_one() {
         assert!(sim.all_see_all(), "somebody is missed in the calm: {}", sim.describe());
         // A lease may just have ended, or a watermark moved.
         sim.expect_within(8, "the states are equal again", Sim::all_equal);
-        let deaths = false_deaths_since(sim, calm_since);
+        let deaths = sim.false_deaths_since(calm_since);
         assert!(deaths.is_empty(), "deaths in the calm: {deaths:?}: {}", sim.describe());
         storm.judge_bounds();
         let sim = &storm.sim;
         assert!(sim.checker.as_ref().is_some_and(|checker| checker.judged > 0));
     });
-}
-
-/// Who declared whom dead of those that run, and when. Of somebody who is dead indeed, a node may
-/// hear late.
-fn false_deaths_since(sim: &Sim, since: Timestamp) -> Vec<(Timestamp, &str, String)> {
-    let runs = |id: &ChitchatId| sim.running().any(|(_, host)| host.running().id() == *id);
-    let deaths = sim.running().flat_map(|(_, host)| {
-        host.events.iter().filter_map(|(at, event)| match event {
-            Event::Failed { id } if runs(id) => Some((*at, host.node_id(), id.to_string())),
-            _ => None,
-        })
-    });
-    deaths.filter(|(at, ..)| *at >= since).collect()
 }
 
 #[test]
@@ -62,12 +48,12 @@ fn a_death_of_who_is_dead_is_none_in_the_calm_and_one_of_who_runs_is() {
     sim.kill(3);
     sim.run_for(Duration::from_secs(20));
     assert_eq!(sim.host(0).live(), 3);
-    assert_eq!(false_deaths_since(&sim, since), []);
+    assert_eq!(sim.false_deaths_since(since), []);
     sim.stop_for(2, Duration::from_secs(20));
     sim.run_for(Duration::from_secs(30));
-    let deaths = false_deaths_since(&sim, since);
-    assert!(deaths.iter().any(|(_, by, of)| *by == "node-0" && of.starts_with("node-2")));
-    assert_eq!(false_deaths_since(&sim, sim.now()), []);
+    let deaths = sim.false_deaths_since(since);
+    assert!(deaths.iter().any(|(_, by, of)| *by == "node-0" && *of.node_id == *"node-2"));
+    assert_eq!(sim.false_deaths_since(sim.now()), []);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What tests wait for.
 
-use chitchat_protocol::NodeStatus;
+use chitchat_protocol::{ChitchatId, Event, NodeStatus, Timestamp};
 
 use crate::sim::{HostId, Sim};
 
@@ -67,11 +67,27 @@ impl Sim {
             .any(|(_, host)| host.lists_live(node_id))
     }
 
-    /// How often a running node was declared dead by another since their starts.
+    /// How often running nodes have declared others dead since their starts. Where nobody has died,
+    /// each time is false.
     pub fn false_deaths(&self) -> usize {
-        use chitchat_protocol::Event;
-        let is_failed = |event: &Event| matches!(event, Event::Failed { .. });
-        self.running().map(|(_, host)| host.times_of(is_failed).len()).sum()
+        self.deaths().count()
+    }
+
+    /// Who has declared whom dead since then, of those that run now, and when. Of somebody who is
+    /// dead indeed, a node may hear late.
+    pub fn false_deaths_since(&self, since: Timestamp) -> Vec<(Timestamp, &str, &ChitchatId)> {
+        let runs = |id: &ChitchatId| self.running().any(|(_, host)| host.running().id() == *id);
+        self.deaths().filter(|(at, _, id)| *at >= since && runs(id)).collect()
+    }
+
+    /// When running nodes have declared others dead: who, and whom.
+    fn deaths(&self) -> impl Iterator<Item = (Timestamp, &str, &ChitchatId)> {
+        self.running().flat_map(|(_, host)| {
+            host.events.iter().filter_map(|(at, event)| match event {
+                Event::Failed { id } => Some((*at, host.node_id(), id)),
+                _ => None,
+            })
+        })
     }
 
     /// A table of who sees whom how, for messages of failed assertions.
