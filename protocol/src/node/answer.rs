@@ -62,7 +62,7 @@ impl Node {
         // One that only watches is answered like a member: it must go on seeing the others.
         if heard.is_refused() && !header.observer {
             // A refused sender is told why, never met with silence.
-            let part = TrainPart { index: 0, last: true, more: false };
+            let part = part(0, true, false);
             let body = Body::SynAck { part, budget: 0, entries: Vec::new(), deltas: Vec::new() };
             self.answer(origin, header, about_you, body);
             return;

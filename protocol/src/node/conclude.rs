@@ -86,7 +86,7 @@ impl Node {
     /// be, would never learn it otherwise.
     fn tell_refused(&mut self, origin: &Origin, header: &Header<'_>) {
         let Some(report) = self.report_on(&header.sender) else { return };
-        let part = TrainPart { index: 0, last: true, more: false };
+        let part = part(0, true, false);
         self.answer(origin, header, Some(report), Body::Ack { part, deltas: Vec::new() });
     }
 
