@@ -29,6 +29,21 @@ fn assert_story(breakage: Breakage, writes: u64, keys: usize, expected: &[&str])
     assert_eq!(told, expected, "{story}");
 }
 
+/// A delta from somebody who is behind refutes a key whose next value is not here yet: without the
+/// horizon nobody would know that there is one.
+const KEY_BETWEEN_REFUTATION_AND_NEWS: [&str; 10] = [
+    "the owner sets a@2",
+    "the owner sets b@3",
+    "the owner deletes a@4",
+    "P gets [(0, 3] of 4 h 4 gc 0 first@1 b@3] from the owner: m 3 g 0 h 4, first@1 b@3",
+    "the owner sets b@5",
+    "Q gets [(0, 4] of 5 h 5 gc 0 first@1 a@4 deleted] from the owner: m 4 g 0 h 5, first@1 a@4 deleted",
+    "the owner moves its watermark to 4",
+    "Q gets [(4, 4] of 5 h 5 gc 4] from the owner: m 4 g 4 h 5, first@1",
+    "P gets [(3, 4] of 4 h 5 gc 4, of (0, 3] [1] stand] from Q: broken",
+    "I5",
+];
+
 #[test]
 fn the_explorer_finds_deltas_that_start_above_what_a_replica_has() {
     let breakage = Breakage { takes_gaps: true, ..Breakage::default() };
@@ -69,22 +84,7 @@ fn the_explorer_finds_sources_that_are_behind_the_watermark() {
 #[test]
 fn the_explorer_finds_horizons_that_are_not_passed_on() {
     let breakage = Breakage { horizon_is_not_passed_on: true, ..Breakage::default() };
-    assert_way(
-        breakage,
-        [4, 2, 3, 0],
-        &[
-            "the owner sets a@2",
-            "the owner sets b@3",
-            "the owner deletes a@4",
-            "P gets [(0, 3] of 4 h 4 gc 0 first@1 b@3] from the owner: m 3 g 0 h 4, first@1 b@3",
-            "the owner sets b@5",
-            "Q gets [(0, 4] of 5 h 5 gc 0 first@1 a@4 deleted] from the owner: m 4 g 0 h 5, first@1 a@4 deleted",
-            "the owner moves its watermark to 4",
-            "Q gets [(4, 4] of 5 h 5 gc 4] from the owner: m 4 g 4 h 5, first@1",
-            "P gets [(3, 4] of 4 h 5 gc 4, of (0, 3] [1] stand] from Q: broken",
-            "I5",
-        ],
-    );
+    assert_way(breakage, [4, 2, 3, 0], &KEY_BETWEEN_REFUTATION_AND_NEWS);
 }
 
 #[test]
@@ -149,22 +149,7 @@ fn the_explorer_finds_entries_of_a_late_prune_that_are_refuted() {
 #[test]
 fn the_explorer_finds_keys_that_disappear_between_refutation_and_news() {
     let breakage = Breakage { no_doom: true, ..Breakage::default() };
-    assert_way(
-        breakage,
-        [4, 2, 3, 0],
-        &[
-            "the owner sets a@2",
-            "the owner sets b@3",
-            "the owner deletes a@4",
-            "P gets [(0, 3] of 4 h 4 gc 0 first@1 b@3] from the owner: m 3 g 0 h 4, first@1 b@3",
-            "the owner sets b@5",
-            "Q gets [(0, 4] of 5 h 5 gc 0 first@1 a@4 deleted] from the owner: m 4 g 0 h 5, first@1 a@4 deleted",
-            "the owner moves its watermark to 4",
-            "Q gets [(4, 4] of 5 h 5 gc 4] from the owner: m 4 g 4 h 5, first@1",
-            "P gets [(3, 4] of 4 h 5 gc 4, of (0, 3] [1] stand] from Q: broken",
-            "I5",
-        ],
-    );
+    assert_way(breakage, [4, 2, 3, 0], &KEY_BETWEEN_REFUTATION_AND_NEWS);
 }
 
 #[test]
