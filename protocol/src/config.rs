@@ -62,6 +62,8 @@ pub struct Config {
     pub limits: Limits,
     /// What the node reads and writes: what the build does, except in tests of negotiation.
     pub(crate) wire_versions: VersionRange,
+    /// Which bits of the hashes in digests count: all, except in tests of what collisions do.
+    pub(crate) digest_hash_mask: u64,
 }
 
 impl Config {
@@ -90,6 +92,7 @@ impl Config {
             initial_key_values: Vec::new(),
             limits: Limits::default(),
             wire_versions: VersionRange::BUILD,
+            digest_hash_mask: u64::MAX,
         }
     }
 

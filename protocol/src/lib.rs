@@ -66,6 +66,8 @@
 //! sends make a node panic or allocate without bound.
 
 mod active_set;
+pub mod columns;
+mod compact;
 mod config;
 mod delta;
 mod digest;

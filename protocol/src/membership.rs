@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::compact::{MemberHash, MemberSet, SetMember};
 use crate::delta::NodeDelta;
 use crate::failure::Vitals;
 use crate::id::{Incarnation, NodeId};
@@ -55,6 +56,10 @@ pub(crate) struct Member {
     left: bool,
     /// When readers were last shown the node as it was then.
     pub(crate) published_at: Timestamp,
+    /// When the copy last changed.
+    pub(crate) changed_at: Timestamp,
+    /// Of name and incarnation, once it is a member.
+    hash: u64,
 }
 
 impl Member {
@@ -80,6 +85,8 @@ impl Member {
             parked_at: Timestamp::MIN,
             left: false,
             published_at: Timestamp::MIN,
+            changed_at: Timestamp::MIN,
+            hash: 0,
         }
     }
 
@@ -99,6 +106,17 @@ impl Member {
 
     pub(crate) fn has_left(&self) -> bool {
         self.left
+    }
+
+    /// Whether there is more to say of the copy than two numbers, or it is known to lack something that
+    /// others have.
+    pub(crate) fn is_unsettled(&self, now: Timestamp) -> bool {
+        let versions = self.replica.versions();
+        versions.cursor.is_some()
+            || versions.max_version < versions.horizon && self.is_live()
+            || !self.parked.is_empty()
+            || self.fresh.is_some()
+            || self.frozen_until.is_some_and(|until| now < until)
     }
 
     /// Reads what the protocol keeps in the node's own namespace, after a change of it.
@@ -204,9 +222,12 @@ pub(crate) struct Removed {
 }
 
 /// All nodes but this one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Members {
+    hash: MemberHash,
     nodes: BTreeMap<NodeId, Member>,
+    /// Those that are gossiped, and this node in this incarnation, unless that has changed.
+    set: Option<(Incarnation, Arc<MemberSet>)>,
     removed: BTreeMap<NodeId, Removed>,
     /// Oldest first, for the bound. May hold entries that are outdated.
     removal_order: std::collections::VecDeque<(Timestamp, NodeId)>,
@@ -217,6 +238,50 @@ pub(crate) struct Members {
 }
 
 impl Members {
+    pub(crate) fn new(hash: MemberHash) -> Members {
+        Members {
+            hash,
+            nodes: BTreeMap::new(),
+            set: None,
+            removed: BTreeMap::new(),
+            removal_order: std::collections::VecDeque::new(),
+            introduced: HashMap::new(),
+            live: 0,
+            parked_bytes: 0,
+        }
+    }
+
+    /// The members that are gossiped, and this node.
+    pub(crate) fn set(&mut self, own_id: &NodeId, own: Incarnation) -> Arc<MemberSet> {
+        if let Some((of, set)) = &self.set
+            && *of == own
+        {
+            return set.clone();
+        }
+        let hash = self.hash.member(own_id, &own);
+        let mut own_member = Some(SetMember { node_id: own_id.clone(), incarnation: own, hash });
+        let mut members = Vec::with_capacity(self.nodes.len() + 1);
+        for (node_id, member) in self.nodes.iter().filter(|(_, member)| member.is_gossiped()) {
+            if *node_id > *own_id {
+                members.extend(own_member.take());
+            }
+            members.push(SetMember {
+                node_id: node_id.clone(),
+                incarnation: member.incarnation,
+                hash: member.hash,
+            });
+        }
+        members.extend(own_member);
+        let set = Arc::new(MemberSet::new(members, &self.hash));
+        self.set = Some((own, set.clone()));
+        set
+    }
+
+    /// What hashes members.
+    pub(crate) fn hash(&self) -> MemberHash {
+        self.hash
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -282,14 +347,20 @@ impl Members {
         if member.status == status {
             return false;
         }
+        let gossiped = member.is_gossiped();
         self.live -= usize::from(member.is_live());
         member.status = status;
         self.live += usize::from(member.is_live());
+        if gossiped != member.is_gossiped() {
+            self.set = None;
+        }
         true
     }
 
     /// Adds a node, or puts a new incarnation in the place of an old one.
-    pub(crate) fn insert(&mut self, node_id: NodeId, member: Member) {
+    pub(crate) fn insert(&mut self, node_id: NodeId, mut member: Member) {
+        member.hash = self.hash.member(&node_id, &member.incarnation);
+        self.set = None;
         if let Some(introducer) = &member.introducer {
             *self.introduced.entry(introducer.clone()).or_default() += 1;
         }
@@ -341,6 +412,7 @@ impl Members {
         let Some((node_id, member)) = self.nodes.remove_entry(node_id) else {
             return;
         };
+        self.set = None;
         self.forget(&member);
         let removed = Removed {
             incarnation: member.incarnation,

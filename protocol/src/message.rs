@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::columns::{ColumnAnswer, Columns};
 use crate::delta::NodeDelta;
 use crate::digest::{Digest, DigestEntry};
 use crate::id::Incarnation;
@@ -108,6 +109,35 @@ pub enum Body<'a> {
         /// What the responder lacks.
         deltas: Vec<NodeDelta<'a>>,
     },
+    /// Opens an exchange with a digest in columns. From wire version 2 on.
+    ColumnSyn {
+        /// As in [`Body::Syn`].
+        budget: u64,
+        /// What the sender has.
+        columns: Columns<'a>,
+    },
+    /// Answers a [`Body::ColumnSyn`]: the first part of the answer; those that follow are
+    /// [`Body::SynAck`]. From wire version 2 on.
+    ColumnSynAck {
+        /// Where this message stands in its train.
+        part: TrainPart,
+        /// As in [`Body::SynAck`].
+        budget: u64,
+        /// What there is to say of the members that the question was about.
+        answer: ColumnAnswer,
+        /// Members that the initiator does not know, and its own. Ascending by node id.
+        entries: Vec<DigestEntry<'a>>,
+        /// What the initiator lacks.
+        deltas: Vec<NodeDelta<'a>>,
+    },
+    /// Tells of some members in full, and asks for what the sender lacks of them; of others it says
+    /// nothing. Answered by a [`Body::SynAck`]. From wire version 2 on.
+    Inquiry {
+        /// As in [`Body::Syn`].
+        budget: u64,
+        /// What the sender has of these members. Ascending by node id.
+        entries: Vec<DigestEntry<'a>>,
+    },
     /// News that nobody asked for.
     Push {
         /// The news.
@@ -126,12 +156,20 @@ pub enum Body<'a> {
 }
 
 impl Body<'_> {
+    /// Whether it opens an exchange.
+    pub(crate) fn is_question(&self) -> bool {
+        matches!(self, Body::Syn { .. } | Body::ColumnSyn { .. } | Body::Inquiry { .. })
+    }
+
     /// Name of the kind, for logs and counters.
     pub fn kind(&self) -> &'static str {
         match self {
             Body::Syn { .. } => "syn",
             Body::SynAck { .. } => "syn-ack",
             Body::Ack { .. } => "ack",
+            Body::ColumnSyn { .. } => "column-syn",
+            Body::ColumnSynAck { .. } => "column-syn-ack",
+            Body::Inquiry { .. } => "inquiry",
             Body::Push { .. } => "push",
             Body::PushAck { .. } => "push-ack",
             Body::Refused { .. } => "refused",

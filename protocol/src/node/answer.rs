@@ -1,5 +1,6 @@
 //! Answering a question: Syn → SynAck.
 
+use crate::columns::{ColumnAnswer, Columns, Standing};
 use crate::delta::NodeDelta;
 use crate::digest::{Digest, DigestEntry};
 use crate::event::Notice;
@@ -15,11 +16,34 @@ use crate::wire::{EncodeOptions, size};
 /// An address that has not proved that it wants it gets at most this many times what it sent.
 const REFLECTION_FACTOR: usize = 3;
 
+/// What a question says that its sender has.
+pub(super) enum Question<'a> {
+    /// All members of a range.
+    Range(&'a Digest<'a>),
+    /// All members of a range, in columns.
+    Columns(&'a Columns<'a>),
+    /// Some members.
+    Some(&'a [DigestEntry<'a>]),
+}
+
+impl Question<'_> {
+    /// Members that are told of in full.
+    fn entries(&self) -> &[DigestEntry<'_>] {
+        match self {
+            Question::Range(digest) => &digest.entries,
+            Question::Some(entries) => entries,
+            Question::Columns(_) => &[],
+        }
+    }
+}
+
 /// What a peer is told, and what it lacks.
 #[derive(Default)]
-struct Answer<'a> {
-    entries: Vec<DigestEntry<'a>>,
-    stale: Vec<StaleOwner<'a>>,
+pub(super) struct Answer<'a> {
+    /// To a question in columns.
+    pub(super) columns: Option<ColumnAnswer>,
+    pub(super) entries: Vec<DigestEntry<'a>>,
+    pub(super) stale: Vec<StaleOwner<'a>>,
 }
 
 /// Encoded messages, what follows them later, and what could not be put into any.
@@ -30,12 +54,12 @@ pub(super) struct Encoded {
 }
 
 impl Node {
-    pub(super) fn handle_syn(
+    pub(super) fn handle_question(
         &mut self,
         origin: &Origin,
         header: &Header<'_>,
         budget: u64,
-        digest: &Digest<'_>,
+        question: &Question<'_>,
         len: usize,
     ) {
         let sender = &header.sender;
@@ -56,8 +80,8 @@ impl Node {
             return;
         }
         // Our own entry comes first: on a conflict nothing of our namespace is sent.
-        let own = digest.entries.iter().find(|entry| *entry.node_id == *self.config.node_id);
-        let conflict = own.is_some_and(|entry| proven && self.check_self(&report_of(entry)));
+        let own = question.entries().iter().find(|entry| *entry.node_id == *self.config.node_id);
+        let mut conflict = own.is_some_and(|entry| proven && self.check_self(&report_of(entry)));
         let about_you = self.report_on(sender);
         // One that only watches is answered like a member: it must go on seeing the others.
         if heard.is_refused() && !header.observer {
@@ -70,11 +94,26 @@ impl Node {
         if proven {
             self.remember_path(origin, header, None);
         }
-        let heard = self.hear_entries(&digest.entries, &sender.node_id);
         let limit = if proven { None } else { Some(REFLECTION_FACTOR * len) };
         let budget = self.granted(budget);
         let asks = self.may_introduce(&sender.node_id);
-        let answer = self.answer_digest(header, digest, &heard, asks, conflict);
+        let heard = self.hear_entries(question.entries(), &sender.node_id);
+        let read;
+        let answer = match question {
+            Question::Range(digest) => self.answer_digest(header, digest, &heard, asks, conflict),
+            Question::Some(entries) => self.answer_some(header, entries, &heard, asks, conflict),
+            Question::Columns(columns) => {
+                let Some(layout) = self.read_layout(header, columns) else {
+                    self.answer(origin, header, about_you, unknown_set());
+                    return;
+                };
+                let (told, more) = self.hear_columns(&layout, columns, header, proven);
+                conflict |= more;
+                self.consider_fresh_copies(&layout, columns);
+                read = layout;
+                self.answer_columns(header, &read, columns, told, asks, conflict)
+            }
+        };
         let answer_header = self.answer_header(origin, header.nonce, about_you);
         let encoded = self.encode_syn_ack(header, &answer_header, answer, budget, limit);
         self.send_all(&self.reply_to(origin), encoded);
@@ -174,8 +213,42 @@ impl Node {
         answer
     }
 
+    /// What there is to say of some members, and nothing of others.
+    fn answer_some<'a>(
+        &'a self,
+        header: &Header<'_>,
+        entries: &'a [DigestEntry<'_>],
+        heard: &[Heard],
+        asks: bool,
+        conflict: bool,
+    ) -> Answer<'a> {
+        let mut answer = Answer::default();
+        for (entry, heard) in entries.iter().zip(heard) {
+            if *entry.node_id == *self.config.node_id {
+                answer.stale.extend(if conflict { None } else { self.own_stale(Some(entry)) });
+            } else if *entry.node_id != *header.sender.node_id {
+                match self.members.get_key_value(&entry.node_id) {
+                    Some((node_id, member)) if member.is_gossiped() => {
+                        self.compare(&mut answer, node_id, member, entry);
+                    }
+                    None if *heard == Heard::Unknown && asks => {
+                        let nothing = DigestEntry::nothing(&entry.node_id, entry.incarnation);
+                        answer.entries.push(nothing);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        answer
+    }
+
     /// The peer does not know this node, or only an earlier incarnation of it.
-    fn tell_all<'a>(&self, answer: &mut Answer<'a>, node_id: &'a NodeId, member: &'a Member) {
+    pub(super) fn tell_all<'a>(
+        &self,
+        answer: &mut Answer<'a>,
+        node_id: &'a NodeId,
+        member: &'a Member,
+    ) {
         answer.entries.push(self.digest_entry(node_id, member));
         let view = PeerView::nothing();
         if view.is_behind(&member.replica) {
@@ -199,10 +272,7 @@ impl Node {
             return;
         }
         let ours = self.digest_entry(node_id, member);
-        let later = |a: &DigestEntry<'_>, b: &DigestEntry<'_>| {
-            (a.max_version, a.last_gc_version) > (b.max_version, b.last_gc_version)
-        };
-        if ours.heartbeat > theirs.heartbeat || later(theirs, &ours) && !ours.frozen {
+        if ours.heartbeat > theirs.heartbeat || is_later(theirs, &ours) && !ours.frozen {
             answer.entries.push(ours);
         }
         let view = PeerView::from_digest(theirs);
@@ -282,8 +352,11 @@ impl Node {
         let overhead = size::message_overhead(header);
         let preferred = self.link.preferred_message_len;
         let mut groups = vec![Vec::new()];
-        let mut len = overhead;
-        let mut spent = overhead;
+        let mut columns = answer.columns;
+        let room = limit.unwrap_or(usize::MAX).min(preferred).saturating_sub(overhead);
+        let cut_columns = columns.as_mut().is_some_and(|it| self.fit_columns(it, room));
+        let mut len = overhead + columns.as_ref().map_or(0, size::column_answer);
+        let mut spent = len;
         let mut cut = false;
         for entry in answer.entries {
             let entry_len = size::digest_entry(&entry);
@@ -315,6 +388,7 @@ impl Node {
         } else {
             Train::pack(answer.stale, train_budget, self.rotation, self.now)
         };
+        train.more |= cut_columns;
         let mut deltas = std::mem::take(&mut train.messages).into_iter();
         let mut bodies: Vec<(Vec<DigestEntry<'_>>, Vec<NodeDelta<'_>>)> = Vec::new();
         let last_group = groups.pop().unwrap_or_default();
@@ -327,13 +401,17 @@ impl Node {
         let service = self.begin_service(kind, version, header, &mut train, left, count);
         let ends = service.is_none();
         let own_budget = self.exchanges.budget(Some(peer), preferred, self.now) as u64;
-        let encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
+        let mut encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
             let part = part(index, ends && index + 1 == count, train.more);
-            let body = Body::SynAck { part, budget: own_budget, entries, deltas };
+            let budget = own_budget;
+            let body = match columns.take() {
+                Some(answer) => Body::ColumnSynAck { part, budget, answer, entries, deltas },
+                None => Body::SynAck { part, budget, entries, deltas },
+            };
             Message { header: header.clone(), body }
                 .encode_with(&EncodeOptions::in_version(version))
         };
-        let messages = bodies.into_iter().enumerate().map(encode).collect();
+        let messages = bodies.into_iter().enumerate().map(&mut encode).collect();
         Encoded { messages, service, too_large: train.too_large }
     }
 
@@ -358,6 +436,22 @@ impl Node {
 
 pub(super) fn part(index: usize, last: bool, more: bool) -> TrainPart {
     TrainPart { index: u32::try_from(index).unwrap_or(u32::MAX), last, more: more && last }
+}
+
+/// Whether the first has more of a log, or knows of a later watermark.
+pub(super) fn is_later(one: &DigestEntry<'_>, other: &DigestEntry<'_>) -> bool {
+    (one.max_version, one.last_gc_version) > (other.max_version, other.last_gc_version)
+}
+
+/// Says that a question was laid out by a set that we do not have.
+fn unknown_set() -> Body<'static> {
+    Body::ColumnSynAck {
+        part: part(0, true, false),
+        budget: 0,
+        answer: ColumnAnswer { standing: Standing::Unknown, ..ColumnAnswer::default() },
+        entries: Vec::new(),
+        deltas: Vec::new(),
+    }
 }
 
 pub(super) fn report_of(entry: &DigestEntry<'_>) -> SelfReport {

@@ -206,9 +206,11 @@ impl Node {
 
     /// What a change of a replica entails.
     fn after_apply(&mut self, node_id: &str) {
+        let now = self.now;
         let Some(member) = self.members.get_mut(node_id) else {
             return;
         };
+        member.changed_at = now;
         member.read_reserved();
         let left = member.has_left();
         if left && member.status != NodeStatus::ScheduledForDeletion {

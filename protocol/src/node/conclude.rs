@@ -1,5 +1,8 @@
 //! What comes of a question: SynAck → Ack, and taking in both.
 
+use std::collections::BTreeSet;
+
+use crate::columns::{ColumnAnswer, Standing};
 use crate::delta::NodeDelta;
 use crate::digest::DigestEntry;
 use crate::id::NodeId;
@@ -11,16 +14,19 @@ use crate::node::{Node, Origin};
 use crate::reconcile::{PeerView, Train, TrainBudget};
 use crate::wire::{EncodeOptions, size};
 
+/// What a SynAck says.
+pub(super) struct Told<'a> {
+    pub(super) part: TrainPart,
+    pub(super) budget: u64,
+    /// To a question in columns.
+    pub(super) answer: Option<&'a ColumnAnswer>,
+    pub(super) entries: &'a [DigestEntry<'a>],
+    pub(super) deltas: &'a [NodeDelta<'a>],
+}
+
 impl Node {
-    pub(super) fn handle_syn_ack(
-        &mut self,
-        origin: &Origin,
-        header: &Header<'_>,
-        part: TrainPart,
-        budget: u64,
-        entries: &[DigestEntry<'_>],
-        deltas: &[NodeDelta<'_>],
-    ) {
+    pub(super) fn handle_syn_ack(&mut self, origin: &Origin, header: &Header<'_>, told: &Told<'_>) {
+        let Told { part, budget, answer, entries, deltas } = *told;
         let nonce = header.echo;
         let Some(pending) = self.exchanges.get(nonce) else {
             self.counters.refused_unsolicited += 1;
@@ -31,6 +37,11 @@ impl Node {
         let answering = pending.answered_by.as_ref().map(|peer| &peer.node_id);
         if [asked, answering].into_iter().flatten().any(|id| **id != *header.sender.node_id) {
             self.counters.refused_unsolicited += 1;
+            return;
+        }
+        let asked_columns = pending.asked.clone();
+        if answer.is_some_and(|it| !asked_columns.as_ref().is_some_and(|asked| asked.fits(it))) {
+            self.counters.refused_malformed += 1;
             return;
         }
         let first = answering.is_none();
@@ -63,6 +74,17 @@ impl Node {
         if let Some(observed) = header.observed.filter(|_| first) {
             self.learn_address(sender, observed);
         }
+        if answer.is_some_and(|answer| answer.standing == Standing::Unknown) {
+            self.ask_by_hashes(nonce, header.nonce);
+            return;
+        }
+        let mut wanted = BTreeSet::new();
+        let mut lacking = Vec::new();
+        if let (Some(asked), Some(answer)) = (&asked_columns, answer) {
+            self.sets_agree = answer.standing == Standing::Same;
+            self.hear_answer(asked, answer, header, &mut wanted);
+            lacking = self.entries_of_answer(asked, answer, &mut wanted);
+        }
         self.hear_entries(entries, sender);
         let progressed = self.apply_all(deltas, sender);
         // The first token of a peer lifts the bound on its answers: that is progress too.
@@ -70,7 +92,12 @@ impl Node {
         let known = self.members.get(sender).is_some_and(|member| member.token == token);
         let validated = part.more && !known && purpose == Purpose::Round;
         self.remember_path(origin, header, Some(token));
-        self.send_ack(origin, header, budget, entries, conflict);
+        lacking.extend(entries.iter().cloned());
+        self.send_ack(origin, header, budget, &lacking, conflict);
+        if answer.is_some() {
+            self.want_log_of(header, part, &mut wanted);
+            self.inquire(&self.reply_to(origin), token, &wanted);
+        }
 
         let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
         let progressed = progressed || validated;

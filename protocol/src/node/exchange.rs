@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::id::NodeId;
 use crate::message::TrainPart;
+use crate::node::columns::Asked;
 use crate::node::versions::Written;
 use crate::node::{Path, Target};
 use crate::time::Timestamp;
@@ -50,6 +51,8 @@ pub(crate) struct Pending {
     /// The range of node ids that the Syn was about.
     pub(crate) start: String,
     pub(crate) end: Option<String>,
+    /// Whom it was about, if it was in columns.
+    pub(crate) asked: Option<Asked>,
     /// The token that went with the Syn.
     pub(crate) token: u64,
     /// How many bytes of deltas were asked for.
@@ -355,6 +358,7 @@ impl Pending {
             written,
             start,
             end,
+            asked: None,
             token,
             budget,
             answered_by: None,

@@ -5,6 +5,7 @@
 mod addresses;
 mod answer;
 mod apply;
+mod columns;
 mod conclude;
 mod conflict;
 mod counters;
@@ -36,6 +37,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::active_set::ActiveSet;
+use crate::compact::MemberHash;
 use crate::config::{Config, max_entry_len};
 use crate::error::ConfigError;
 use crate::error::DecodeError;
@@ -50,6 +52,8 @@ use crate::time::Timestamp;
 use crate::wire::{self, Frame, Kind};
 
 use addresses::OwnAddresses;
+use answer::Question;
+use conclude::Told;
 use exchange::Exchanges;
 use identity::Identity;
 use leave::Leaving;
@@ -84,6 +88,8 @@ pub struct Node {
     own: OwnState,
     addresses: OwnAddresses,
     members: Members,
+    /// A peer had the same set of members when it was last asked (rule P10).
+    sets_agree: bool,
     detector: Detector,
     health: SelfHealth,
     /// After an own pause: what was queued meanwhile looks younger than it is, so that nothing is
@@ -144,13 +150,16 @@ impl Node {
             max_interval: config.max_interval,
         };
         let self_id = ChitchatId::new(config.node_id.clone(), generation_id);
+        let cluster_id_hash = wire::cluster_id_hash(&config.cluster_id);
+        let member_hash = MemberHash::new(cluster_id_hash, config.digest_hash_mask);
         let mut node = Node {
-            cluster_id_hash: wire::cluster_id_hash(&config.cluster_id),
+            cluster_id_hash,
             secret: (rng.random(), rng.random()),
             identity: Identity::new(incarnation, config.gossip_interval, now),
             own,
             addresses,
-            members: Members::default(),
+            members: Members::new(member_hash),
+            sets_agree: false,
             detector,
             health: SelfHealth::new(config.gossip_interval, now),
             gate: None,
@@ -273,15 +282,29 @@ impl Node {
         if own_name && sender.incarnation == self.identity.incarnation {
             // Our own message, come back: somebody's seed list has our address.
             self.counters.refused_own += 1;
-            if matches!(message.body, Body::Syn { .. }) {
+            if message.body.is_question() {
                 self.learn_loop(header.nonce);
             }
             return;
         }
         match &message.body {
-            Body::Syn { budget, digest } => self.handle_syn(origin, header, *budget, digest, len),
+            Body::Syn { budget, digest } => {
+                self.handle_question(origin, header, *budget, &Question::Range(digest), len);
+            }
+            Body::ColumnSyn { budget, columns } => {
+                self.handle_question(origin, header, *budget, &Question::Columns(columns), len);
+            }
+            Body::Inquiry { budget, entries } => {
+                self.handle_question(origin, header, *budget, &Question::Some(entries), len);
+            }
             Body::SynAck { part, budget, entries, deltas } => {
-                self.handle_syn_ack(origin, header, *part, *budget, entries, deltas);
+                let told = Told { part: *part, budget: *budget, answer: None, entries, deltas };
+                self.handle_syn_ack(origin, header, &told);
+            }
+            Body::ColumnSynAck { part, budget, answer, entries, deltas } => {
+                let answer = Some(answer);
+                let told = Told { part: *part, budget: *budget, answer, entries, deltas };
+                self.handle_syn_ack(origin, header, &told);
             }
             Body::Ack { part, deltas } => self.handle_ack(origin, header, *part, deltas),
             Body::Push { deltas } => self.handle_push(origin, header, deltas),

@@ -10,6 +10,7 @@ use crate::digest::{Digest, DigestEntry};
 use crate::id::NodeId;
 use crate::membership::Member;
 use crate::message::{Body, Header, Message, SelfReport, SenderEntry};
+use crate::node::columns::Asked;
 use crate::node::exchange::{Peer, Pending, Purpose};
 use crate::node::timers::Timer;
 use crate::node::versions::Written;
@@ -18,11 +19,13 @@ use crate::peer_select::{self, Candidates};
 use crate::state::NodeStatus;
 use crate::wire::{EncodeOptions, Version, size};
 
-/// A Syn, the range of node ids that it is about, and the nonce that its answer must echo.
-struct EncodedSyn {
-    nonce: u64,
-    range: (String, Option<String>),
-    bytes: Vec<u8>,
+/// A question, the range of node ids that it is about, and the nonce that its answer must echo.
+pub(super) struct EncodedSyn {
+    pub(super) nonce: u64,
+    pub(super) range: (String, Option<String>),
+    /// Whom it is about, if it is in columns.
+    pub(super) asked: Option<Asked>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Node {
@@ -135,11 +138,20 @@ impl Node {
         let peer = target.node_id.as_deref();
         let one_message = self.link.preferred_message_len;
         let budget = self.exchanges.budget(peer, one_message, self.now);
-        let parts = self.encode_syns(written.version, (start, end), token, budget);
+        // Whoever only watches is in no set, and who knows nobody has little to say.
+        let in_columns = written.version >= Version::V2
+            && self.members.len() > 0
+            && !self.identity.is_yielding();
+        let parts = if in_columns {
+            self.encode_column_syns(written.version, peer, (start, end), token, budget)
+        } else {
+            self.encode_syns(written.version, (start, end), token, budget)
+        };
         let share = budget / parts.len().max(1);
-        for EncodedSyn { nonce, range, bytes } in parts {
-            let pending =
+        for EncodedSyn { nonce, range, asked, bytes } in parts {
+            let mut pending =
                 Pending::new(target.clone(), purpose, written, range, token, share, self.now);
+            pending.asked = asked;
             self.exchanges.open(nonce, pending, self.config.limits.max_pending_exchanges);
             self.watch_exchange(nonce);
             self.transmit(target.clone(), bytes);
@@ -184,7 +196,7 @@ impl Node {
             let header = Header { nonce, ..header.clone() };
             let message = Message { header, body: Body::Syn { budget, digest } };
             let bytes = message.encode_with(&EncodeOptions::in_version(version));
-            EncodedSyn { nonce, range, bytes }
+            EncodedSyn { nonce, range, asked: None, bytes }
         };
         let parts = ranges.into_iter().map(encode).collect();
         self.rng = rng;

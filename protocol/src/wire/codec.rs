@@ -48,12 +48,26 @@ impl<'a> Reader<'a> {
         Ok(list)
     }
 
+    /// The next bytes as they are.
+    pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// As many of them as are wanted.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], DecodeError> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Nothing may follow.
-    pub(super) fn finish(self) -> Result<(), DecodeError> {
+    pub(super) fn end(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
             Ok(())
         } else {
@@ -142,6 +156,11 @@ impl<'o> Writer<'o> {
         let written = value.serialize(&mut postcard::Serializer { output: Sink(self.out) });
         // The sink takes everything, and no type of this module has a serializer that fails.
         debug_assert!(written.is_ok(), "{written:?}");
+    }
+
+    /// Bytes as they are.
+    pub(super) fn put_bytes(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
     }
 
     pub(super) fn put_len(&mut self, len: usize) {

@@ -34,6 +34,12 @@ pub enum Kind {
     PushAck = 5,
     /// [`Body::Refused`].
     Refused = 6,
+    /// [`Body::ColumnSyn`], from version 2 on.
+    ColumnSyn = 7,
+    /// [`Body::ColumnSynAck`], from version 2 on.
+    ColumnSynAck = 8,
+    /// [`Body::Inquiry`], from version 2 on.
+    Inquiry = 9,
 }
 
 impl Kind {
@@ -46,6 +52,9 @@ impl Kind {
             4 => Kind::Push,
             5 => Kind::PushAck,
             6 => Kind::Refused,
+            7 => Kind::ColumnSyn,
+            8 => Kind::ColumnSynAck,
+            9 => Kind::Inquiry,
             _ => return Err(DecodeError::UnknownKind(byte)),
         })
     }
@@ -58,6 +67,9 @@ impl Kind {
             Body::Push { .. } => Kind::Push,
             Body::PushAck { .. } => Kind::PushAck,
             Body::Refused { .. } => Kind::Refused,
+            Body::ColumnSyn { .. } => Kind::ColumnSyn,
+            Body::ColumnSynAck { .. } => Kind::ColumnSynAck,
+            Body::Inquiry { .. } => Kind::Inquiry,
         }
     }
 }

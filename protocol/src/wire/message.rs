@@ -68,9 +68,10 @@ impl Message<'_> {
     /// over.
     fn deltas_len(&self) -> usize {
         match &self.body {
-            Body::SynAck { deltas, .. } | Body::Ack { deltas, .. } | Body::Push { deltas } => {
-                deltas.iter().map(NodeDelta::wire_len).sum()
-            }
+            Body::SynAck { deltas, .. }
+            | Body::ColumnSynAck { deltas, .. }
+            | Body::Ack { deltas, .. }
+            | Body::Push { deltas } => deltas.iter().map(NodeDelta::wire_len).sum(),
             _ => 0,
         }
     }

@@ -120,6 +120,7 @@ mod options;
 mod owned;
 pub(crate) mod size;
 mod v1;
+mod v2;
 mod version;
 
 #[cfg(test)]
@@ -142,7 +143,7 @@ pub use version::VersionRange;
 pub const WIRE_VERSION_MIN: u8 = 1;
 
 /// Newest wire version that this build reads.
-pub const WIRE_VERSION_MAX: u8 = 1;
+pub const WIRE_VERSION_MAX: u8 = 2;
 
 /// Key of the cluster id's hash: part of the format, not a secret.
 const CLUSTER_HASH_KEY: &[u8; 16] = b"chitchat cluster";

@@ -19,6 +19,20 @@ impl EncodeOptions {
         EncodeOptions { compress: false, version: Version::OLDEST }
     }
 
+    /// The same, in another wire version: all that read it can read the message. `None`: this build does
+    /// not write that version.
+    ///
+    /// ```
+    /// use chitchat_protocol::wire::{EncodeOptions, WIRE_VERSION_MAX};
+    ///
+    /// assert!(EncodeOptions::default().with_version(2).is_some());
+    /// assert_eq!(EncodeOptions::default().with_version(WIRE_VERSION_MAX + 1), None);
+    /// ```
+    pub fn with_version(self, version: u8) -> Option<EncodeOptions> {
+        let version = VersionRange::BUILD.contains(version).then_some(version)?;
+        Some(EncodeOptions { version: Version::from_byte(version)?, ..self })
+    }
+
     /// The defaults, for a receiver that reads this version.
     pub(crate) const fn in_version(version: Version) -> EncodeOptions {
         EncodeOptions { compress: true, version }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::columns::{Columns, Layout};
 use crate::delta::NodeDelta;
 use crate::digest::{Digest, DigestEntry};
 use crate::message::{Body, Header, Message, SenderEntry};
@@ -51,6 +52,24 @@ fn body(body: Body<'_>) -> Body<'static> {
         },
         Body::SynAck { part, budget, entries: listed, deltas: sent } => {
             Body::SynAck { part, budget, entries: entries(listed), deltas: deltas(sent) }
+        }
+        Body::ColumnSyn { budget, columns } => {
+            let layout = match columns.layout {
+                Layout::Set { fingerprint, first } => Layout::Set { fingerprint, first },
+                Layout::Hashes { start, end, hashes } => {
+                    Layout::Hashes { start: text(start), end: end.map(text), hashes }
+                }
+            };
+            let Columns { cells, lives, not_live, buckets, versions, .. } = columns;
+            let columns = Columns { layout, cells, lives, not_live, buckets, versions };
+            Body::ColumnSyn { budget, columns }
+        }
+        Body::ColumnSynAck { part, budget, answer, entries: listed, deltas: sent } => {
+            let (entries, deltas) = (entries(listed), deltas(sent));
+            Body::ColumnSynAck { part, budget, answer, entries, deltas }
+        }
+        Body::Inquiry { budget, entries: listed } => {
+            Body::Inquiry { budget, entries: entries(listed) }
         }
         Body::Ack { part, deltas: sent } => Body::Ack { part, deltas: deltas(sent) },
         Body::Push { deltas: sent } => Body::Push { deltas: deltas(sent) },

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use crate::columns::{BUCKET, ColumnAnswer, Life, PositionVersions, SHORT_HASH_LEN};
 use crate::delta::DeltaOp;
 use crate::digest::DigestEntry;
 use crate::id::{Incarnation, NodeId};
@@ -12,6 +13,7 @@ use crate::message::Header;
 use crate::wire::codec::difference;
 use crate::wire::envelope::ENVELOPE_LEN;
 use crate::wire::v1::{AgeUnit, interval_ms, ttl_ms};
+use crate::wire::v2;
 
 /// Longest varint of 64 bits.
 pub(crate) const MAX_VARINT: usize = 10;
@@ -98,6 +100,60 @@ pub(crate) fn digest_entry(entry: &DigestEntry<'_>) -> usize {
         + versions(entry.max_version, entry.last_gc_version)
         + entry.cursor.map_or(0, |cursor| pair((cursor.position, cursor.gc_version)))
         + entry.parked.map_or(0, pair)
+}
+
+/// Most bytes of a position in a list.
+pub(crate) const POSITION: usize = MAX_VARINT_32;
+
+/// Everything of a question in columns but what grows with its members. The bounds of its range have
+/// these lengths.
+pub(crate) fn column_syn_overhead(header: &Header<'_>, start_len: usize, end_len: usize) -> usize {
+    // By hashes there is a range, by a set a fingerprint and a position. The hash of those who are not
+    // live; how many members and how many versions.
+    let layout = (string(start_len) + 1 + string(end_len)).max(8 + MAX_VARINT_32);
+    ENVELOPE_LEN + header_len(header) + MAX_VARINT + 1 + layout + 4 + 2 * MAX_COUNT_LEN
+}
+
+/// What so many members take in the columns of a question.
+pub(crate) fn columns(count: usize, by_hashes: bool) -> usize {
+    let hashes = if by_hashes { count * SHORT_HASH_LEN } else { 0 };
+    hashes + v2::cells_len(count) + 2 * count.div_ceil(BUCKET)
+}
+
+/// A life in a list.
+pub(crate) fn life(life: &Life) -> usize {
+    let age = AgeUnit::new(1).encode_known(life.age);
+    POSITION + varint(life.heartbeat) + varint(age)
+}
+
+/// Versions in a list of positions.
+pub(crate) fn position_versions(it: &PositionVersions) -> usize {
+    let pair = |(first, second)| varint(first) + varint(second);
+    POSITION
+        + FLAGS_LEN
+        + versions(it.max_version, it.last_gc_version)
+        + it.cursor.map_or(0, |cursor| pair((cursor.position, cursor.gc_version)))
+        + it.parked.map_or(0, pair)
+}
+
+/// An answer to a question in columns without its lists: who is known to be how late.
+pub(crate) fn newer_cells(answer: &ColumnAnswer) -> usize {
+    let count = usize::try_from(answer.count).unwrap_or(usize::MAX);
+    let bitmap = if answer.newer.is_empty() { 0 } else { count.div_ceil(8) };
+    1 + MAX_VARINT_32 + FLAGS_LEN + bitmap + v2::cells_len(answer.newer.len()) + 4 * MAX_COUNT_LEN
+}
+
+/// An answer to a question in columns.
+pub(crate) fn column_answer(answer: &ColumnAnswer) -> usize {
+    newer_cells(answer)
+        + answer.lives.iter().map(life).sum::<usize>()
+        + (answer.asked.len() + answer.unknown.len()) * POSITION
+        + answer.versions.iter().map(position_versions).sum::<usize>()
+}
+
+/// Everything of an [`Inquiry`](crate::message::Body::Inquiry) but its entries.
+pub(crate) fn inquiry_overhead(header: &Header<'_>) -> usize {
+    ENVELOPE_LEN + header_len(header) + MAX_VARINT + MAX_COUNT_LEN
 }
 
 /// Envelope and header of a message, with the fields of the body that are not lists, and the counts

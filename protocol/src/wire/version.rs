@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::DecodeError;
 use crate::message::Message;
-use crate::wire::{Envelope, Kind, WIRE_VERSION_MAX, WIRE_VERSION_MIN, v1};
+use crate::wire::{Envelope, Kind, WIRE_VERSION_MAX, WIRE_VERSION_MIN, v1, v2};
 
 /// The wire versions that a node reads and writes: a range that is not empty.
 ///
@@ -72,12 +72,14 @@ impl fmt::Display for VersionRange {
 }
 
 /// A version that this build has a codec for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
     V1 = 1,
-    /// There is none yet. Tests have one that version 1 cannot read, to show what happens then.
-    #[cfg(test)]
+    /// With digests in columns.
     V2 = 2,
+    /// There is none yet. Tests have one that the others cannot read, to show what happens then.
+    #[cfg(test)]
+    V3 = 3,
 }
 
 impl Version {
@@ -87,8 +89,9 @@ impl Version {
     pub(crate) fn from_byte(byte: u8) -> Option<Version> {
         match byte {
             1 => Some(Version::V1),
-            #[cfg(test)]
             2 => Some(Version::V2),
+            #[cfg(test)]
+            3 => Some(Version::V3),
             _ => None,
         }
     }
@@ -97,8 +100,9 @@ impl Version {
     pub(super) fn encode(self, message: &Message<'_>, out: &mut Vec<u8>) {
         match self {
             Version::V1 => v1::encode(message, out),
+            Version::V2 => v2::encode(message, out),
             #[cfg(test)]
-            Version::V2 => super::tests::v2::encode(message, out),
+            Version::V3 => super::tests::v3::encode(message, out),
         }
     }
 
@@ -111,8 +115,9 @@ impl Version {
     ) -> Result<Message<'a>, DecodeError> {
         match self {
             Version::V1 => v1::decode(envelope, kind, plain),
+            Version::V2 => v2::decode(envelope, kind, plain),
             #[cfg(test)]
-            Version::V2 => super::tests::v2::decode(envelope, kind, plain),
+            Version::V3 => super::tests::v3::decode(envelope, kind, plain),
         }
     }
 }

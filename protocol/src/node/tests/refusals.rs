@@ -154,12 +154,12 @@ fn strangers_of_later_versions_cost_bounded_memory_and_are_answered_in_their_clu
 
 #[test]
 fn neither_version_can_be_taken_for_the_other() {
-    let mut net = Net::with(7, &[range(1, 2), range(1, 2)]);
+    let mut net = Net::with(7, &[range(2, 3), range(2, 3)]);
     net.run_for(INTERVAL);
     let header = net.node(0).header(1, 2);
     let message = Message { header, body: Body::PushAck { max_version: 3 } };
-    let limits = DecodeLimits { versions: range(1, 2), ..DecodeLimits::default() };
-    for (version, other) in [(Version::V1, 2), (Version::V2, 1)] {
+    let limits = DecodeLimits { versions: range(2, 3), ..DecodeLimits::default() };
+    for (version, other) in [(Version::V2, 3), (Version::V3, 2)] {
         let options = crate::wire::EncodeOptions::in_version(version);
         let mut bytes = message.encode_with(&options);
         assert_eq!(Message::decode(&bytes, &limits).as_ref(), Ok(&message));

@@ -3,4 +3,4 @@
 mod properties;
 mod sizes;
 mod strategies;
-pub(super) mod v2;
+pub(super) mod v3;

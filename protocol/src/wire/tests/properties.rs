@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use proptest::prelude::*;
 
-use super::strategies::{as_received, message};
+use super::strategies::{as_received, column_message, message};
 use crate::error::DecodeError;
-use crate::message::{Body, Message};
+use crate::message::{Body, Header, Message};
 use crate::state::Replica;
 use crate::time::Timestamp;
 use crate::wire::envelope::ENVELOPE_LEN;
-use crate::wire::{DecodeLimits, EncodeOptions, Envelope, Frame, Kind, encode_unsupported};
+use crate::wire::{
+    DecodeLimits, EncodeOptions, Envelope, Frame, Kind, VersionRange, encode_unsupported,
+};
 
 const LIMITS: DecodeLimits = DecodeLimits::new(1 << 24);
 
@@ -19,7 +21,8 @@ fn use_all(bytes: &[u8]) -> Result<Message<'static>, DecodeError> {
     let _ = Envelope::parse(bytes);
     let message = Message::decode(bytes, &LIMITS)?;
     // What was decoded can be encoded, and has the same meaning then.
-    let again = Message::decode(&message.encode(), &LIMITS);
+    let options = EncodeOptions::default().with_version(bytes[2]).unwrap();
+    let again = Message::decode(&message.encode_with(&options), &LIMITS);
     assert_eq!(again.as_ref(), Ok(&message));
     Ok(message)
 }
@@ -37,6 +40,27 @@ proptest! {
             // Rounding once is enough, and the bytes do not depend on who encodes.
             prop_assert_eq!(expected.encode_with(&options), bytes);
         }
+    }
+
+    #[test]
+    fn what_is_encoded_in_version_2_is_decoded(message in prop_oneof![message(), column_message()]) {
+        let versions = VersionRange::new(1, message.header.versions.newest().max(2)).unwrap();
+        let message = Message { header: Header { versions, ..message.header }, ..message };
+        let expected = as_received(message.clone());
+        for options in [EncodeOptions::default(), EncodeOptions::plain()] {
+            let options = options.with_version(2).unwrap();
+            let bytes = message.encode_with(&options);
+            let decoded = Message::decode(&bytes, &LIMITS);
+            prop_assert_eq!(decoded.as_ref(), Ok(&expected));
+            prop_assert_eq!(expected.encode_with(&options), bytes);
+        }
+    }
+
+    #[test]
+    fn version_1_knows_nothing_of_columns(message in column_message()) {
+        let bytes = message.encode();
+        let kind = Kind::of(&message.body) as u8;
+        prop_assert_eq!(Message::decode(&bytes, &LIMITS), Err(DecodeError::UnknownKind(kind)));
     }
 
     #[test]
@@ -105,25 +129,28 @@ proptest! {
 
     #[test]
     fn random_bodies_do_no_harm(
-        kind in 0..8u8,
+        version in 1..3u8,
+        kind in 0..11u8,
         flags in 0..3u8,
         body in proptest::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..300),
     ) {
         let mut bytes = encode_unsupported(1, 3);
-        (bytes[3], bytes[4]) = (kind, flags);
+        (bytes[2], bytes[3], bytes[4]) = (version, kind, flags);
         bytes.extend(body);
         let _ = use_all(&bytes);
     }
 
     #[test]
     fn mutated_messages_do_no_harm(
-        message in message(),
+        message in prop_oneof![message(), column_message()],
+        version in 1..3u8,
         compress in any::<bool>(),
         mutations in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in any::<prop::sample::Index>(),
         inserted in proptest::collection::vec(any::<u8>(), 0..4),
     ) {
-        let mut bytes = message.encode_with(&EncodeOptions { compress, ..EncodeOptions::default() });
+        let options = EncodeOptions { compress, ..EncodeOptions::default() };
+        let mut bytes = message.encode_with(&options.with_version(version).unwrap());
         for (index, value) in mutations {
             let index = index.index(bytes.len());
             bytes[index] = value;
@@ -139,8 +166,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_cut_message_is_an_error(message in message(), compress in any::<bool>()) {
-        let bytes = message.encode_with(&EncodeOptions { compress, ..EncodeOptions::default() });
+    fn a_cut_message_is_an_error(
+        message in prop_oneof![message(), column_message()],
+        compress in any::<bool>(),
+    ) {
+        let options = EncodeOptions { compress, ..EncodeOptions::default() };
+        let bytes = message.encode_with(&options.with_version(2).unwrap());
         for len in 0..bytes.len() {
             prop_assert!(use_all(&bytes[..len]).is_err(), "cut to {} of {}", len, bytes.len());
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::strategies::{body, delta, digest_entry, header};
+use super::strategies::{body, column_body, delta, digest_entry, header};
+use crate::columns::Layout;
 use crate::delta::{DeltaEntry, DeltaOp, NodeDelta};
 use crate::digest::DigestEntry;
 use crate::id::Incarnation;
@@ -14,7 +15,8 @@ use crate::state::MAX_VERSION;
 use crate::wire::{EncodeOptions, VersionRange, single_entry_overhead, size};
 
 fn plain_len(header: &Header<'static>, body: Body<'static>) -> usize {
-    Message { header: header.clone(), body }.encode_with(&EncodeOptions::plain()).len()
+    let options = EncodeOptions::plain().with_version(2).unwrap();
+    Message { header: header.clone(), body }.encode_with(&options).len()
 }
 
 fn digest_len(entries: &[DigestEntry<'_>]) -> usize {
@@ -54,6 +56,25 @@ fn bound(header: &Header<'_>, body: &Body<'_>) -> usize {
             size::message_overhead(header) + deltas_len(deltas)
         }
         Body::PushAck { .. } | Body::Refused { .. } => size::message_overhead(header),
+        Body::ColumnSyn { columns, .. } => {
+            let (start, end, by_hashes) = match &columns.layout {
+                Layout::Set { .. } => (0, 0, false),
+                Layout::Hashes { start, end, .. } => {
+                    (start.len(), end.as_ref().map_or(0, |end| end.len()), true)
+                }
+            };
+            size::column_syn_overhead(header, start, end)
+                + size::columns(columns.cells.len(), by_hashes)
+                + columns.lives.iter().map(size::life).sum::<usize>()
+                + columns.versions.iter().map(size::position_versions).sum::<usize>()
+        }
+        Body::ColumnSynAck { answer, entries, deltas, .. } => {
+            size::message_overhead(header)
+                + size::column_answer(answer)
+                + digest_len(entries)
+                + deltas_len(deltas)
+        }
+        Body::Inquiry { entries, .. } => size::inquiry_overhead(header) + digest_len(entries),
     }
 }
 
@@ -64,6 +85,13 @@ fn slack(body: &Body<'_>) -> usize {
         Body::SynAck { entries, deltas, .. } => 25 + 3 * entries.len() + 110 * deltas.len(),
         Body::Ack { deltas, .. } | Body::Push { deltas } => 30 + 110 * deltas.len(),
         Body::PushAck { .. } | Body::Refused { .. } => 30,
+        Body::ColumnSyn { columns, .. } => 60 + 10 * (columns.lives.len() + columns.versions.len()),
+        Body::ColumnSynAck { answer, entries, deltas, .. } => {
+            let listed = answer.lives.len() + answer.versions.len();
+            let named = answer.asked.len() + answer.unknown.len();
+            60 + 10 * listed + 5 * named + 3 * entries.len() + 110 * deltas.len()
+        }
+        Body::Inquiry { entries, .. } => 20 + 3 * entries.len(),
     }
 }
 
@@ -71,7 +99,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_024))]
 
     #[test]
-    fn no_message_exceeds_its_bound(header in header(), body in body()) {
+    fn no_message_exceeds_its_bound(
+        header in header(),
+        body in prop_oneof![body(), column_body()],
+    ) {
         let (bound, slack) = (bound(&header, &body), slack(&body));
         let len = plain_len(&header, body);
         prop_assert!(len <= bound, "{} bytes, bound {}", len, bound);

@@ -8,6 +8,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::columns::{
+    BUCKET, Cell, ColumnAnswer, Columns, HEARTBEAT_WRAP, Layout, Life, MAX_CELL_AGE,
+    PositionVersions, Standing,
+};
 use crate::delta::{DeltaEntry, DeltaOp, NodeDelta, PruneSection};
 use crate::digest::{Digest, DigestEntry};
 use crate::id::Incarnation;
@@ -254,6 +258,116 @@ pub(super) fn body() -> impl Strategy<Value = Body<'static>> {
     ]
 }
 
+/// Ascending positions below `count`.
+fn positions(count: u32) -> impl Strategy<Value = Vec<u32>> {
+    prop::collection::btree_set(0..count.max(1), 0..6)
+        .prop_map(move |it| it.into_iter().filter(|position| *position < count).collect())
+}
+
+fn young() -> impl Strategy<Value = Cell> {
+    (0..HEARTBEAT_WRAP, 0..=MAX_CELL_AGE)
+        .prop_map(|(heartbeat, age)| Cell::Young { heartbeat, age })
+}
+
+fn life(position: u32) -> impl Strategy<Value = Life> {
+    (version(), option::of(duration())).prop_map(move |(heartbeat, age)| Life {
+        position,
+        heartbeat,
+        age,
+    })
+}
+
+fn lives(positions: Vec<u32>) -> impl Strategy<Value = Vec<Life>> {
+    positions.into_iter().map(life).collect::<Vec<_>>()
+}
+
+fn versions_at(positions: Vec<u32>) -> impl Strategy<Value = Vec<PositionVersions>> {
+    let at = |position| digest_entry().prop_map(move |it| PositionVersions::of(position, &it));
+    positions.into_iter().map(at).collect::<Vec<_>>()
+}
+
+fn layout(count: usize) -> impl Strategy<Value = Layout<'static>> {
+    let hashes = vec(0..1_u64 << 48, count);
+    let range = (node_id(), any::<bool>());
+    prop_oneof![
+        (any::<u64>(), any::<u32>())
+            .prop_map(|(fingerprint, first)| Layout::Set { fingerprint, first }),
+        (hashes, range).prop_map(|(hashes, (start, open))| {
+            let end = (!open).then(|| Cow::Borrowed("\u{10FFFF}"));
+            Layout::Hashes { start: start.into(), end, hashes }
+        }),
+    ]
+}
+
+fn columns() -> impl Strategy<Value = Columns<'static>> {
+    let cell = prop_oneof![8 => young(), 1 => Just(Cell::NotLive), 1 => Just(Cell::Listed)];
+    let sized = |cells: Vec<Cell>| {
+        let count = u32::try_from(cells.len()).unwrap();
+        let listed = (0..).zip(&cells).filter(|(_, cell)| matches!(cell, Cell::Listed));
+        let listed = listed.map(|(position, _)| position).collect();
+        let not_live = if cells.contains(&Cell::NotLive) { 0..=u32::MAX } else { 0..=0 };
+        let buckets = vec(any::<u16>(), cells.len().div_ceil(BUCKET));
+        let versions = positions(count).prop_flat_map(versions_at);
+        (layout(cells.len()), Just(cells), lives(listed), not_live, buckets, versions)
+    };
+    let build = |(layout, cells, lives, not_live, buckets, versions)| Columns {
+        layout,
+        cells,
+        lives,
+        not_live,
+        buckets,
+        versions,
+    };
+    vec(cell, 0..80).prop_flat_map(sized).prop_map(build)
+}
+
+fn column_answer() -> impl Strategy<Value = ColumnAnswer> {
+    let unknown = ColumnAnswer { standing: Standing::Unknown, ..ColumnAnswer::default() };
+    let standing = prop::sample::select(vec![Standing::Same, Standing::Other]);
+    let sized = |(standing, count): (Standing, u32)| {
+        let newer = positions(count).prop_flat_map(|positions| {
+            positions.into_iter().map(|it| (Just(it), young())).collect::<Vec<_>>()
+        });
+        let lives = positions(count).prop_flat_map(lives);
+        let versions = positions(count).prop_flat_map(versions_at);
+        let lists = (newer, lives, positions(count), positions(count), versions);
+        lists.prop_map(move |(newer, lives, asked, unknown, versions)| ColumnAnswer {
+            standing,
+            count,
+            newer,
+            lives,
+            asked,
+            unknown,
+            versions,
+        })
+    };
+    prop_oneof![
+        1 => Just(unknown),
+        9 => (standing, 0..300_u32).prop_flat_map(sized),
+    ]
+}
+
+/// What version 1 does not have.
+pub(super) fn column_body() -> impl Strategy<Value = Body<'static>> {
+    let answer = (part(), number(), column_answer(), digest_entries(), deltas());
+    prop_oneof![
+        3 => (number(), columns()).prop_map(|(budget, columns)| Body::ColumnSyn { budget, columns }),
+        3 => answer.prop_map(|(part, budget, answer, entries, deltas)| {
+            Body::ColumnSynAck { part, budget, answer, entries, deltas }
+        }),
+        1 => (number(), digest_entries())
+            .prop_map(|(budget, entries)| Body::Inquiry { budget, entries }),
+    ]
+}
+
+/// Of version 2.
+pub(super) fn column_message() -> impl Strategy<Value = Message<'static>> {
+    (header(), column_body()).prop_map(|(header, body)| {
+        let versions = VersionRange::new(1, header.versions.newest().max(2)).unwrap();
+        Message { header: Header { versions, ..header }, body }
+    })
+}
+
 pub(super) fn message() -> impl Strategy<Value = Message<'static>> {
     (header(), body()).prop_map(|(header, body)| Message { header, body })
 }
@@ -273,6 +387,15 @@ pub(super) fn as_received(mut message: Message<'static>) -> Message<'static> {
         Body::SynAck { entries, deltas, .. } => (Some(entries), Some(deltas)),
         Body::Ack { deltas, .. } | Body::Push { deltas } => (None, Some(deltas)),
         Body::PushAck { .. } | Body::Refused { .. } => (None, None),
+        Body::ColumnSyn { columns, .. } => {
+            columns.lives.iter_mut().for_each(|life| round_known(&mut life.age));
+            (None, None)
+        }
+        Body::ColumnSynAck { answer, entries, deltas, .. } => {
+            answer.lives.iter_mut().for_each(|life| round_known(&mut life.age));
+            (Some(entries), Some(deltas))
+        }
+        Body::Inquiry { entries, .. } => (Some(entries), None),
     };
     for entry in entries.into_iter().flatten() {
         round_known(&mut entry.age);

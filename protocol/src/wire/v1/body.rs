@@ -26,20 +26,20 @@ enum Reason {
     TooManyNodes,
 }
 
-pub(super) fn encode(body: &message::Body<'_>, unit: AgeUnit, writer: &mut Writer<'_>) {
+pub(in crate::wire) fn encode(body: &message::Body<'_>, unit: AgeUnit, writer: &mut Writer<'_>) {
     match body {
         message::Body::Syn { budget, digest } => {
             writer.put(budget);
             digest::encode(digest, unit, writer);
         }
         message::Body::SynAck { part, budget, entries, deltas } => {
-            writer.put(&TrainPart::from(*part));
+            encode_part(*part, writer);
             writer.put(budget);
             digest::encode_entries(entries, unit, writer);
             delta::encode_list(deltas, unit, writer);
         }
         message::Body::Ack { part, deltas } => {
-            writer.put(&TrainPart::from(*part));
+            encode_part(*part, writer);
             delta::encode_list(deltas, unit, writer);
         }
         message::Body::Push { deltas } => delta::encode_list(deltas, unit, writer),
@@ -48,28 +48,34 @@ pub(super) fn encode(body: &message::Body<'_>, unit: AgeUnit, writer: &mut Write
             Refusal::GenerationFromTheFuture => Reason::GenerationFromTheFuture,
             Refusal::TooManyNodes => Reason::TooManyNodes,
         }),
+        // Of later versions. Without a body no reader takes them for something else.
+        message::Body::ColumnSyn { .. }
+        | message::Body::ColumnSynAck { .. }
+        | message::Body::Inquiry { .. } => {}
     }
 }
 
-pub(super) fn decode<'a>(
+pub(in crate::wire) fn decode<'a>(
     kind: Kind,
     unit: AgeUnit,
     reader: &mut Reader<'a>,
 ) -> Result<message::Body<'a>, DecodeError> {
     // The fields of a struct expression are evaluated in the order in which they are written.
     Ok(match kind {
-        Kind::Unsupported => return Err(DecodeError::UnknownKind(kind as u8)),
+        Kind::Unsupported | Kind::ColumnSyn | Kind::ColumnSynAck | Kind::Inquiry => {
+            return Err(DecodeError::UnknownKind(kind as u8));
+        }
         Kind::Syn => {
             message::Body::Syn { budget: reader.take()?, digest: digest::decode(unit, reader)? }
         }
         Kind::SynAck => message::Body::SynAck {
-            part: reader.take::<TrainPart>()?.decode()?,
+            part: decode_part(reader)?,
             budget: reader.take()?,
             entries: digest::decode_entries(unit, reader)?,
             deltas: delta::decode_list(unit, reader)?,
         },
         Kind::Ack => message::Body::Ack {
-            part: reader.take::<TrainPart>()?.decode()?,
+            part: decode_part(reader)?,
             deltas: delta::decode_list(unit, reader)?,
         },
         Kind::Push => message::Body::Push { deltas: delta::decode_list(unit, reader)? },
@@ -81,6 +87,16 @@ pub(super) fn decode<'a>(
             },
         },
     })
+}
+
+pub(in crate::wire) fn encode_part(part: message::TrainPart, writer: &mut Writer<'_>) {
+    writer.put(&TrainPart::from(part));
+}
+
+pub(in crate::wire) fn decode_part(
+    reader: &mut Reader<'_>,
+) -> Result<message::TrainPart, DecodeError> {
+    reader.take::<TrainPart>()?.decode()
 }
 
 impl From<message::TrainPart> for TrainPart {

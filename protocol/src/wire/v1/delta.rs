@@ -62,14 +62,18 @@ enum Op<'a> {
     SetFor { value: &'a str, ms: u64 },
 }
 
-pub(super) fn encode_list(deltas: &[delta::NodeDelta<'_>], unit: AgeUnit, writer: &mut Writer<'_>) {
+pub(in crate::wire) fn encode_list(
+    deltas: &[delta::NodeDelta<'_>],
+    unit: AgeUnit,
+    writer: &mut Writer<'_>,
+) {
     writer.put_len(deltas.len());
     for delta in deltas {
         encode(delta, unit, writer);
     }
 }
 
-pub(super) fn decode_list<'a>(
+pub(in crate::wire) fn decode_list<'a>(
     unit: AgeUnit,
     reader: &mut Reader<'a>,
 ) -> Result<Vec<delta::NodeDelta<'a>>, DecodeError> {

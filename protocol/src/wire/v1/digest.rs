@@ -27,6 +27,20 @@ struct Entry<'a> {
     incarnation: Incarnation,
     heartbeat: u64,
     age: u64,
+    // Then a `State`.
+}
+
+/// What there is of a log. The same wherever it stands in a message.
+pub(in crate::wire) struct State {
+    pub(in crate::wire) max_version: u64,
+    pub(in crate::wire) last_gc_version: u64,
+    pub(in crate::wire) cursor: Option<PruneCursor>,
+    pub(in crate::wire) parked: Option<(u64, u64)>,
+    pub(in crate::wire) frozen: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireState {
     max_version: u64,
     flags: u8,
     // Then `gc_difference: i64`, `cursor: Cursor` and `parked: Parked`, as flagged.
@@ -54,7 +68,7 @@ struct Range<'a> {
 }
 
 pub(super) fn encode(digest: &digest::Digest<'_>, unit: AgeUnit, writer: &mut Writer<'_>) {
-    writer.put(&Range { start: &digest.start, end: digest.end.as_deref() });
+    encode_range(&digest.start, digest.end.as_deref(), writer);
     encode_entries(&digest.entries, unit, writer);
 }
 
@@ -62,15 +76,7 @@ pub(super) fn decode<'a>(
     unit: AgeUnit,
     reader: &mut Reader<'a>,
 ) -> Result<digest::Digest<'a>, DecodeError> {
-    let Range { start, end } = reader.take()?;
-    if start.len() > NodeId::MAX_LEN {
-        return Err(DecodeError::Malformed("the start of a range is too long"));
-    }
-    if let Some(end) = end
-        && node_id(end)? <= start
-    {
-        return Err(DecodeError::Malformed("a digest over an empty range"));
-    }
+    let (start, end) = decode_range(reader)?;
     let entries = decode_entries(unit, reader)?;
     // The entries ascend, so that the first and the last are enough.
     let below = entries.first().is_some_and(|first| *first.node_id < *start);
@@ -81,7 +87,27 @@ pub(super) fn decode<'a>(
     Ok(digest::Digest { start: Cow::Borrowed(start), end: end.map(Cow::Borrowed), entries })
 }
 
-pub(super) fn encode_entries(
+/// A range of node ids.
+pub(in crate::wire) fn encode_range(start: &str, end: Option<&str>, writer: &mut Writer<'_>) {
+    writer.put(&Range { start, end });
+}
+
+pub(in crate::wire) fn decode_range<'a>(
+    reader: &mut Reader<'a>,
+) -> Result<(&'a str, Option<&'a str>), DecodeError> {
+    let Range { start, end } = reader.take()?;
+    if start.len() > NodeId::MAX_LEN {
+        return Err(DecodeError::Malformed("the start of a range is too long"));
+    }
+    if let Some(end) = end
+        && node_id(end)? <= start
+    {
+        return Err(DecodeError::Malformed("a digest over an empty range"));
+    }
+    Ok((start, end))
+}
+
+pub(in crate::wire) fn encode_entries(
     entries: &[digest::DigestEntry<'_>],
     unit: AgeUnit,
     writer: &mut Writer<'_>,
@@ -94,7 +120,7 @@ pub(super) fn encode_entries(
 
 /// Reads a list of entries, which must ascend: whoever merges it with a sorted state may rely on
 /// that, and nobody is listed twice.
-pub(super) fn decode_entries<'a>(
+pub(in crate::wire) fn decode_entries<'a>(
     unit: AgeUnit,
     reader: &mut Reader<'a>,
 ) -> Result<Vec<digest::DigestEntry<'a>>, DecodeError> {
@@ -116,23 +142,15 @@ fn encode_entry(entry: &digest::DigestEntry<'_>, unit: AgeUnit, writer: &mut Wri
         incarnation: entry.incarnation.into(),
         heartbeat: entry.heartbeat,
         age: unit.encode_known(entry.age),
-        max_version: entry.max_version,
-        flags: flags(&[
-            (FROZEN, entry.frozen),
-            (CURSOR, entry.cursor.is_some()),
-            (PARKED, entry.parked.is_some()),
-            (GC, entry.last_gc_version != 0),
-        ]),
     });
-    if entry.last_gc_version != 0 {
-        writer.put(&difference(entry.max_version, entry.last_gc_version));
-    }
-    if let Some(cursor) = entry.cursor {
-        writer.put(&Cursor { position: cursor.position, gc_version: cursor.gc_version });
-    }
-    if let Some((from, to)) = entry.parked {
-        writer.put(&Parked { from, to });
-    }
+    let state = State {
+        max_version: entry.max_version,
+        last_gc_version: entry.last_gc_version,
+        cursor: entry.cursor,
+        parked: entry.parked,
+        frozen: entry.frozen,
+    };
+    state.encode(writer);
 }
 
 fn decode_entry<'a>(
@@ -140,14 +158,7 @@ fn decode_entry<'a>(
     unit: AgeUnit,
     reader: &mut Reader<'a>,
 ) -> Result<digest::DigestEntry<'a>, DecodeError> {
-    known_flags(wire.flags, FROZEN | CURSOR | PARKED | GC)?;
-    let max_version = bounded(wire.max_version)?;
-    let last_gc_version =
-        if wire.flags & GC != 0 { relative(max_version, reader.take()?)? } else { 0 };
-    let cursor =
-        if wire.flags & CURSOR != 0 { Some(reader.take::<Cursor>()?.decode()?) } else { None };
-    let parked =
-        if wire.flags & PARKED != 0 { Some(reader.take::<Parked>()?.decode()?) } else { None };
+    let State { max_version, last_gc_version, cursor, parked, frozen } = State::decode(reader)?;
     Ok(digest::DigestEntry {
         node_id: Cow::Borrowed(node_id(wire.node_id)?),
         incarnation: wire.incarnation.decode()?,
@@ -157,8 +168,45 @@ fn decode_entry<'a>(
         last_gc_version,
         cursor,
         parked,
-        frozen: wire.flags & FROZEN != 0,
+        frozen,
     })
+}
+
+impl State {
+    pub(in crate::wire) fn encode(&self, writer: &mut Writer<'_>) {
+        writer.put(&WireState {
+            max_version: self.max_version,
+            flags: flags(&[
+                (FROZEN, self.frozen),
+                (CURSOR, self.cursor.is_some()),
+                (PARKED, self.parked.is_some()),
+                (GC, self.last_gc_version != 0),
+            ]),
+        });
+        if self.last_gc_version != 0 {
+            writer.put(&difference(self.max_version, self.last_gc_version));
+        }
+        if let Some(cursor) = self.cursor {
+            writer.put(&Cursor { position: cursor.position, gc_version: cursor.gc_version });
+        }
+        if let Some((from, to)) = self.parked {
+            writer.put(&Parked { from, to });
+        }
+    }
+
+    pub(in crate::wire) fn decode(reader: &mut Reader<'_>) -> Result<State, DecodeError> {
+        let wire: WireState = reader.take()?;
+        known_flags(wire.flags, FROZEN | CURSOR | PARKED | GC)?;
+        let max_version = bounded(wire.max_version)?;
+        let last_gc_version =
+            if wire.flags & GC != 0 { relative(max_version, reader.take()?)? } else { 0 };
+        let cursor =
+            if wire.flags & CURSOR != 0 { Some(reader.take::<Cursor>()?.decode()?) } else { None };
+        let parked =
+            if wire.flags & PARKED != 0 { Some(reader.take::<Parked>()?.decode()?) } else { None };
+        let frozen = wire.flags & FROZEN != 0;
+        Ok(State { max_version, last_gc_version, cursor, parked, frozen })
+    }
 }
 
 impl Cursor {

@@ -41,7 +41,7 @@ struct Report {
 }
 
 /// Writes the header. Returns the unit of all ages that follow.
-pub(super) fn encode(header: &message::Header<'_>, writer: &mut Writer<'_>) -> AgeUnit {
+pub(in crate::wire) fn encode(header: &message::Header<'_>, writer: &mut Writer<'_>) -> AgeUnit {
     let gossip_interval_ms = interval_ms(header.gossip_interval);
     let unit = AgeUnit::new(gossip_interval_ms);
     let sender = &header.sender;
@@ -77,7 +77,7 @@ pub(super) fn encode(header: &message::Header<'_>, writer: &mut Writer<'_>) -> A
     unit
 }
 
-pub(super) fn decode<'a>(
+pub(in crate::wire) fn decode<'a>(
     envelope: &Envelope,
     reader: &mut Reader<'a>,
 ) -> Result<(message::Header<'a>, AgeUnit), DecodeError> {

@@ -5,10 +5,10 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
-mod body;
-mod delta;
-mod digest;
-mod header;
+pub(super) mod body;
+pub(super) mod delta;
+pub(super) mod digest;
+pub(super) mod header;
 mod scalar;
 
 pub(super) use scalar::{AgeUnit, interval_ms, ttl_ms};
@@ -34,6 +34,6 @@ pub(super) fn decode<'a>(
     let mut reader = Reader::new(plain);
     let (header, unit) = header::decode(envelope, &mut reader)?;
     let body = body::decode(kind, unit, &mut reader)?;
-    reader.finish()?;
+    reader.end()?;
     Ok(Message { header, body })
 }

@@ -91,7 +91,7 @@ impl AgeUnit {
         age.map_or(0, |age| self.encode(age).saturating_add(1))
     }
 
-    pub(super) fn decode_known(self, value: u64) -> Option<Duration> {
+    pub(in crate::wire) fn decode_known(self, value: u64) -> Option<Duration> {
         value.checked_sub(1).map(|tenths| self.decode(tenths))
     }
 }

@@ -1,0 +1,174 @@
+//! What comes of the answer to a question in columns.
+
+use std::collections::BTreeSet;
+
+use crate::columns::{Cell, ColumnAnswer, Life};
+use crate::compact::Reading;
+use crate::digest::DigestEntry;
+use crate::id::NodeId;
+use crate::message::{Body, Header, Message, TrainPart};
+use crate::node::answer::is_later;
+use crate::node::columns::Asked;
+use crate::node::exchange::{Pending, Purpose};
+use crate::node::hear::Sign;
+use crate::node::versions::Written;
+use crate::node::{Node, Target};
+use crate::wire::{EncodeOptions, size};
+
+impl Node {
+    /// A responder does not know the set that a question was laid out by: it is asked again, in a way that
+    /// can be read by anybody.
+    pub(in crate::node) fn ask_by_hashes(&mut self, nonce: u64, token: u64) {
+        self.sets_agree = false;
+        let Some(pending) = self.exchanges.get(nonce).cloned() else { return };
+        self.exchanges.finish(nonce);
+        let (target, purpose) = (pending.target, pending.purpose);
+        let (start, end) = (pending.start, pending.end);
+        self.open_exchange_with(target, purpose, &start, end.as_deref(), token);
+    }
+
+    /// Adds the responder to `wanted`, if it has written what we lack and this answer, which is all, did
+    /// not bring it.
+    pub(in crate::node) fn want_log_of(
+        &self,
+        header: &Header<'_>,
+        part: TrainPart,
+        wanted: &mut BTreeSet<NodeId>,
+    ) {
+        let sender = &header.sender;
+        let Some((node_id, member)) = self.members.get_key_value(&sender.node_id) else { return };
+        let ours = member.replica.versions();
+        let lacks =
+            (sender.max_version, sender.last_gc_version) > (ours.max_version, ours.last_gc_version);
+        if lacks && part.last && !part.more && member.incarnation == sender.incarnation {
+            wanted.insert(node_id.clone());
+        }
+    }
+
+    /// Takes in the lives of an answer. Adds to `wanted` whose life could not be read.
+    pub(in crate::node) fn hear_answer(
+        &mut self,
+        asked: &Asked,
+        answer: &ColumnAnswer,
+        header: &Header<'_>,
+        wanted: &mut BTreeSet<NodeId>,
+    ) {
+        let tenth = header.gossip_interval / 10;
+        let reporter = &*header.sender.node_id;
+        for (position, cell) in &answer.newer {
+            let (Cell::Young { heartbeat, age }, Some(it)) = (cell, asked.member(*position)) else {
+                continue;
+            };
+            let Some(member) = self.members.get(&it.node_id) else { continue };
+            if member.incarnation != it.incarnation {
+                continue;
+            }
+            let age = tenth * u32::from(*age);
+            match self.read_cell(*heartbeat, age, member) {
+                Reading::Newer(heartbeat) => {
+                    let incarnation = it.incarnation;
+                    let sign = Sign { incarnation, heartbeat, age: Some(age) };
+                    self.hear(&it.node_id, sign, reporter);
+                }
+                Reading::Unreadable => _ = wanted.insert(it.node_id.clone()),
+                Reading::Older | Reading::Same => {}
+            }
+        }
+        for Life { position, heartbeat, age } in &answer.lives {
+            let Some(it) = asked.member(*position) else { continue };
+            if it.node_id == self.config.node_id || *it.node_id == *reporter {
+                continue;
+            }
+            let sign = Sign { incarnation: it.incarnation, heartbeat: *heartbeat, age: *age };
+            self.hear(&it.node_id, sign, reporter);
+        }
+        let lacking = answer.asked.iter().filter_map(|position| asked.member(*position));
+        wanted.extend(lacking.map(|it| it.node_id.clone()));
+    }
+
+    /// What the responder has, as entries of a digest: of whom it does not know, nothing.
+    pub(in crate::node) fn entries_of_answer<'a>(
+        &mut self,
+        asked: &'a Asked,
+        answer: &ColumnAnswer,
+        wanted: &mut BTreeSet<NodeId>,
+    ) -> Vec<DigestEntry<'a>> {
+        let mut entries = Vec::new();
+        for theirs in &answer.versions {
+            let Some(it) = asked.member(theirs.position) else { continue };
+            let entry = theirs.entry(&it.node_id, it.incarnation);
+            self.consider_fresh_copy(&entry);
+            if let Some((node_id, member)) = self.members.get_key_value(&it.node_id) {
+                let ours = self.digest_entry(node_id, member);
+                if member.incarnation == it.incarnation && is_later(&entry, &ours) && !ours.frozen {
+                    wanted.insert(node_id.clone());
+                }
+            }
+            entries.push(entry);
+        }
+        for position in &answer.unknown {
+            let Some(it) = asked.member(*position) else { continue };
+            entries.push(DigestEntry::nothing(&it.node_id, it.incarnation));
+        }
+        entries
+    }
+
+    /// Tells a peer in full what we have of some members, and so asks for what we lack of them.
+    pub(in crate::node) fn inquire(
+        &mut self,
+        target: &Target,
+        token: u64,
+        wanted: &BTreeSet<NodeId>,
+    ) {
+        let peer = target.node_id.as_deref();
+        let version = self.version_for(peer);
+        let preferred = self.link.preferred_message_len;
+        let budget = self.exchanges.budget(peer, preferred, self.now);
+        let header = self.header(0, token);
+        let overhead = size::inquiry_overhead(&header);
+        let mut groups: Vec<Vec<DigestEntry<'_>>> = Vec::new();
+        let mut len = usize::MAX;
+        for node_id in wanted {
+            let Some((node_id, member)) = self.members.get_key_value(&**node_id) else { continue };
+            if !member.is_gossiped() {
+                continue;
+            }
+            let entry = self.digest_entry(node_id, member);
+            let entry_len = size::digest_entry(&entry);
+            if len.saturating_add(entry_len) > preferred {
+                groups.push(Vec::new());
+                len = overhead;
+            }
+            len += entry_len;
+            if let Some(group) = groups.last_mut() {
+                group.push(entry);
+            }
+        }
+        let share = (budget / groups.len().max(1)).max(preferred);
+        let mut rng = self.rng.clone();
+        let encode = |entries: Vec<DigestEntry<'_>>| {
+            let nonce = rand::Rng::random(&mut rng);
+            let header = Header { nonce, ..header.clone() };
+            let message = Message { header, body: Body::Inquiry { budget: share as u64, entries } };
+            (nonce, message.encode_with(&EncodeOptions::in_version(version)))
+        };
+        let messages: Vec<(u64, Vec<u8>)> = groups.into_iter().map(encode).collect();
+        self.rng = rng;
+        let written = Written { version, again: false };
+        for (nonce, bytes) in messages {
+            let range = (String::new(), None);
+            let pending = Pending::new(
+                target.clone(),
+                Purpose::Round,
+                written,
+                range,
+                token,
+                share,
+                self.now,
+            );
+            self.exchanges.open(nonce, pending, self.config.limits.max_pending_exchanges);
+            self.watch_exchange(nonce);
+            self.transmit(target.clone(), bytes);
+        }
+    }
+}

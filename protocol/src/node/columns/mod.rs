@@ -1,0 +1,43 @@
+//! Digests in columns (rules P10 to P13): asking with them, answering, and what comes of the answer.
+
+mod answer;
+mod ask;
+mod conclude;
+
+pub(super) use ask::Asked;
+
+use std::time::Duration;
+
+use crate::columns::Cell;
+use crate::compact::{self, Reading};
+use crate::membership::Member;
+use crate::node::Node;
+use crate::state::Versions;
+
+impl Node {
+    /// The age of what is known of a member.
+    fn age_of(&self, member: &Member) -> Duration {
+        self.now.since(member.vitals.last_sign_of_life())
+    }
+
+    /// What a column says of a member's life.
+    fn cell_of(&self, member: &Member) -> Cell {
+        if !member.is_live() {
+            return Cell::NotLive;
+        }
+        let tenth = self.config.gossip_interval / 10;
+        compact::cell_of(member.vitals.heartbeat(), self.age_of(member), tenth)
+    }
+
+    /// What a young cell says, beside what we know.
+    fn read_cell(&self, heartbeat: u8, age: Duration, member: &Member) -> Reading {
+        let known = member.vitals.heartbeat();
+        let interval = self.config.gossip_interval;
+        compact::read(heartbeat, age, known, self.age_of(member), interval)
+    }
+}
+
+/// The versions that a digest tells of a member: of a second copy, while that is fetched.
+fn told_versions(member: &Member) -> Versions {
+    member.fresh.as_deref().unwrap_or(&member.replica).versions()
+}
