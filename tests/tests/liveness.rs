@@ -211,7 +211,11 @@ fn a_heartbeat_grows_by_one_in_each_round_and_never_otherwise() {
             Some(before) if heartbeat == before => {}
             Some(before) => {
                 assert_eq!(heartbeat, before + 1, "at {}", captured.at);
-                assert!(matches!(message.body, Body::Syn { .. }), "at {}", captured.at);
+                assert!(
+                    matches!(message.body, Body::Syn { .. } | Body::ColumnSyn { .. }),
+                    "at {}",
+                    captured.at
+                );
                 rises.push(captured.at);
             }
             None => {}

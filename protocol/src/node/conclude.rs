@@ -92,14 +92,13 @@ impl Node {
         let known = self.members.get(sender).is_some_and(|member| member.token == token);
         let validated = part.more && !known && purpose == Purpose::Round;
         self.remember_path(origin, header, Some(token));
+        let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
         lacking.extend(entries.iter().cloned());
         self.send_ack(origin, header, budget, &lacking, conflict);
         if answer.is_some() {
             self.want_log_of(header, part, &mut wanted);
-            self.inquire(&self.reply_to(origin), token, &wanted);
+            self.inquire(&peer, self.version_towards(header.versions), &wanted);
         }
-
-        let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
         let progressed = progressed || validated;
         match self.exchanges.record(nonce, peer.clone(), part, progressed, self.now) {
             Next::Wait => {}

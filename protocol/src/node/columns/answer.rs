@@ -172,7 +172,8 @@ impl Node {
                     (Cell::NotLive, _) => {
                         not_live.add(at, known);
                         if member.is_live() {
-                            self.tell_life(&mut answer, at, member);
+                            // Whoever knows nothing young could not read a cell.
+                            answer.lives.push(self.life(at, member));
                         } else {
                             silent.push(self.life(at, member));
                         }
@@ -181,7 +182,7 @@ impl Node {
                         news.push(sign(life.heartbeat, life.age));
                     }
                     (Cell::Listed, Some(life)) if life.heartbeat < known => {
-                        self.tell_life(&mut answer, at, member);
+                        answer.lives.push(self.life(at, member));
                     }
                     (Cell::Listed, _) => {}
                 }

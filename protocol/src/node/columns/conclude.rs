@@ -9,11 +9,11 @@ use crate::id::NodeId;
 use crate::message::{Body, Header, Message, TrainPart};
 use crate::node::answer::is_later;
 use crate::node::columns::Asked;
-use crate::node::exchange::{Pending, Purpose};
+use crate::node::exchange::{Peer, Pending, Purpose};
 use crate::node::hear::Sign;
 use crate::node::versions::Written;
 use crate::node::{Node, Target};
-use crate::wire::{EncodeOptions, size};
+use crate::wire::{EncodeOptions, Version, size};
 
 impl Node {
     /// A responder does not know the set that a question was laid out by: it is asked again, in a way that
@@ -113,17 +113,19 @@ impl Node {
         entries
     }
 
-    /// Tells a peer in full what we have of some members, and so asks for what we lack of them.
+    /// Tells a peer that answered in full what we have of some members, and so asks for what we lack of
+    /// them.
     pub(in crate::node) fn inquire(
         &mut self,
-        target: &Target,
-        token: u64,
+        peer: &Peer,
+        version: Version,
         wanted: &BTreeSet<NodeId>,
     ) {
-        let peer = target.node_id.as_deref();
-        let version = self.version_for(peer);
+        let addrs = self.usable_addrs(&peer.node_id);
+        let (node_id, token) = (Some(peer.node_id.clone()), peer.token);
+        let target = Target { node_id, addrs, reply: Some(peer.path) };
         let preferred = self.link.preferred_message_len;
-        let budget = self.exchanges.budget(peer, preferred, self.now);
+        let budget = self.exchanges.budget(Some(&peer.node_id), preferred, self.now);
         let header = self.header(0, token);
         let overhead = size::inquiry_overhead(&header);
         let mut groups: Vec<Vec<DigestEntry<'_>>> = Vec::new();
