@@ -16,13 +16,14 @@ import sys
 
 MAGIC = b"\xc8\x17"
 ENVELOPE_LEN = 31
-VERSION = 1
+VERSIONS = (1, 2)
 COMPRESSED = 1
 MAX_VERSION = 1 << 62
 MAX_ID_LEN = 255
 MAX_RATIO = 16
 MAX_DECOMPRESSED_LEN = 16 << 20
 KINDS = ["unsupported", "syn", "syn_ack", "ack", "push", "push_ack", "refused"]
+KINDS_2 = KINDS + ["column_syn", "column_syn_ack", "inquiry"]
 REASONS = ["generation_from_the_future", "too_many_nodes"]
 
 
@@ -255,26 +256,28 @@ def decode(message):
     cluster, nonce, echo = reader.u64le(), reader.u64le(), reader.u64le()
     if not oldest <= version <= newest:
         raise malformed("the version is outside the sender's own range")
-    if kind != 0 and version != VERSION:
+    if kind != 0 and version not in VERSIONS:
         raise Refused("unsupported_version", f"wire version {version}")
     if flags & ~COMPRESSED or (kind == 0 and flags):
         raise malformed("unknown flags in the envelope")
-    if kind >= len(KINDS):
+    # An unsupported answer is in any version.
+    kinds = KINDS if version == 1 else KINDS_2
+    if kind >= len(kinds):
         raise Refused("unknown_kind", f"unknown message kind {kind}")
     if kind == 0 and reader.left():
         raise malformed("an unsupported answer with a body")
     plain = plain_body(message, bool(flags & COMPRESSED))
     header = body = None
     if kind != 0:
-        reader = Body(plain)
+        reader = Body(plain) if version == 1 else Body2(plain)
         header = reader.header()
-        body = reader.body(KINDS[kind])
+        body = reader.body(kinds[kind])
         if reader.left():
             raise malformed("bytes follow the message")
     return {
         "envelope": {
             "version": version,
-            "kind": KINDS[kind],
+            "kind": kinds[kind],
             "compressed": bool(flags & COMPRESSED),
             "reads": [oldest, newest],
             "cluster_id_hash": hexadecimal(cluster),
@@ -369,13 +372,17 @@ class Body(Reader):
         flags = self.flags("last", "more")
         return {"index": index, "last": "last" in flags, "more": "more" in flags}
 
-    def digest(self):
+    def range(self):
         start = self.string()
         if len(start.encode()) > MAX_ID_LEN:
             raise malformed("the start of a range is too long")
         end = self.option(self.node_id)
         if end is not None and end.encode() <= start.encode():
             raise malformed("a digest over an empty range")
+        return start, end
+
+    def digest(self):
+        start, end = self.range()
         entries = self.digest_entries()
         for entry in entries:
             node_id = entry["node_id"].encode()
@@ -396,20 +403,22 @@ class Body(Reader):
             "incarnation": self.incarnation(),
             "heartbeat": self.version(),
             "age": self.known_age(),
-            "max_version": self.version(),
-            "cursor": None,
-            "parked": None,
         }
+        return {**entry, **self.versions()}
+
+    def versions(self):
+        """What is told of a log."""
+        said = {"max_version": self.version(), "cursor": None, "parked": None}
         flags = self.flags("frozen", "cursor", "parked", "gc")
-        entry["frozen"] = "frozen" in flags
-        entry["last_gc_version"] = self.relative(entry["max_version"], "gc" in flags)
+        said["frozen"] = "frozen" in flags
+        said["last_gc_version"] = self.relative(said["max_version"], "gc" in flags)
         if "cursor" in flags:
-            entry["cursor"] = {"position": self.version(), "gc_version": self.version()}
+            said["cursor"] = {"position": self.version(), "gc_version": self.version()}
         if "parked" in flags:
-            entry["parked"] = {"from": self.version(), "to": self.version()}
-            if entry["parked"]["from"] >= entry["parked"]["to"]:
+            said["parked"] = {"from": self.version(), "to": self.version()}
+            if said["parked"]["from"] >= said["parked"]["to"]:
                 raise malformed("an empty range of parked versions")
-        return entry
+        return said
 
     def deltas(self):
         return self.list(19, self.delta)
@@ -470,6 +479,122 @@ def is_valid(delta):
     if prune is None:
         return True
     return prune["to"] <= delta["from"] and all(it <= prune["to"] for it in prune["versions"])
+
+
+# --- Body, version 2 ------------------------------------------------------------------------------
+
+
+class Body2(Body):
+    """Version 1, and digests in columns."""
+
+    def body(self, kind):
+        if kind == "column_syn":
+            return {"budget": self.u64(), **self.columns()}
+        if kind == "column_syn_ack":
+            return {
+                "part": self.part(),
+                "budget": self.u64(),
+                "answer": self.answer(),
+                "entries": self.digest_entries(),
+                "deltas": self.deltas(),
+            }
+        if kind == "inquiry":
+            return {"budget": self.u64(), "entries": self.digest_entries()}
+        return super().body(kind)
+
+    def bits(self, count, width):
+        """So many numbers of so many bits, from the lowest bit of the first byte on."""
+        data = int.from_bytes(self.take((count * width + 7) // 8), "little")
+        if data >> (count * width):
+            raise malformed("bits behind the last")
+        return [data >> (index * width) & ((1 << width) - 1) for index in range(count)]
+
+    def cells(self, count):
+        cells = []
+        for bits in self.bits(count, 11):
+            age, heartbeat = bits & 0x7F, bits >> 7
+            if age <= 70:
+                cells.append({"heartbeat": heartbeat, "age": age})
+            elif age >= 126 and heartbeat == 0:
+                cells.append("not_live" if age == 126 else "listed")
+            else:
+                raise malformed("a cell that is none")
+        return cells
+
+    def life(self, position):
+        return {"position": position, "heartbeat": self.version(), "age": self.known_age()}
+
+    def positions(self, count, shortest, read):
+        """A list in which each element begins with how many positions lie before it."""
+        position = -1
+
+        def element():
+            nonlocal position
+            position += self.u32() + 1
+            if position >= count:
+                raise malformed("a position behind the last")
+            return read(position)
+
+        return self.list(shortest, element)
+
+    def columns(self):
+        layout = self.byte()
+        if layout == 0:
+            fingerprint = hexadecimal(self.u64le())
+            layout = {"by": "set", "fingerprint": fingerprint, "first": self.u32()}
+            count = self.u64()
+        elif layout == 1:
+            start, end = self.range()
+            hashes = self.list(6, lambda: self.take(6)[::-1].hex())
+            layout = {"by": "hashes", "start": start, "end": end, "hashes": hashes}
+            count = len(hashes)
+        else:
+            raise malformed("a layout that is none")
+        cells = self.cells(count)
+        listed = [position for position, cell in enumerate(cells) if cell == "listed"]
+        return {
+            "layout": layout,
+            "cells": cells,
+            "lives": [self.life(position) for position in listed],
+            "not_live": self.take(4)[::-1].hex() if "not_live" in cells else None,
+            "buckets": [self.take(2)[::-1].hex() for _ in range((count + 31) // 32)],
+            "versions": self.versions_at(count),
+        }
+
+    def versions_at(self, count):
+        return self.positions(count, 3, lambda position: {"position": position, **self.versions()})
+
+    def answer(self):
+        standing = self.byte()
+        if standing > 2:
+            raise malformed("a standing that is none")
+        answer = {"standing": ["same", "other", "unknown"][standing], "count": 0}
+        lists = ["newer", "lives", "asked", "unknown", "versions"]
+        answer.update({name: [] for name in lists})
+        if standing == 2:
+            return answer
+        count = answer["count"] = self.u32()
+        flags = self.flags(*lists)
+        read = {
+            "newer": self.newer,
+            "lives": lambda count: self.positions(count, 3, self.life),
+            "asked": lambda count: self.positions(count, 1, lambda position: position),
+            "unknown": lambda count: self.positions(count, 1, lambda position: position),
+            "versions": self.versions_at,
+        }
+        for name in lists:
+            if name in flags:
+                answer[name] = read[name](count)
+                if not answer[name]:
+                    raise malformed("a list without entries")
+        return answer
+
+    def newer(self, count):
+        positions = [position for position, bit in enumerate(self.bits(count, 1)) if bit]
+        cells = self.cells(len(positions))
+        if any(isinstance(cell, str) for cell in cells):
+            raise malformed("a later life without a heartbeat")
+        return [{"position": at, "cell": cell} for at, cell in zip(positions, cells)]
 
 
 # --- Command --------------------------------------------------------------------------------------

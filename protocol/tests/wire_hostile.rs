@@ -322,9 +322,15 @@ fn undefined_bits_and_values_are_refused() {
     let mut longer = ack.clone();
     longer.push(0);
     assert_eq!(decode(&longer), Err(DecodeError::Malformed("bytes follow the message")));
-    let mut unknown = ack;
-    unknown[3] = 7;
-    assert_eq!(decode(&unknown), Err(DecodeError::UnknownKind(7)));
+    // The first ones are of a later version.
+    for kind in [7, 8, 9, 10, u8::MAX] {
+        let mut unknown = ack.clone();
+        unknown[3] = kind;
+        assert_eq!(decode(&unknown), Err(DecodeError::UnknownKind(kind)));
+        // Whatever follows.
+        unknown.truncate(ENVELOPE_LEN);
+        assert_eq!(decode(&unknown), Err(DecodeError::UnknownKind(kind)));
+    }
 }
 
 #[test]
@@ -354,7 +360,7 @@ fn an_unknown_version_is_named_and_its_envelope_can_be_read() {
     bytes[4] = 0xFF; // its flags
     bytes[5] = 8;
     bytes[6] = 12;
-    let expected = DecodeError::UnsupportedVersion { version: 9, min: 1, max: 1 };
+    let expected = DecodeError::UnsupportedVersion { version: 9, min: 1, max: 2 };
     assert_eq!(Frame::parse(&bytes, &DecodeLimits::default()).unwrap_err(), expected);
     let envelope = Envelope::parse(&bytes).unwrap();
     assert_eq!((envelope.min_version, envelope.max_version), (8, 12));

@@ -59,6 +59,15 @@ impl Kind {
         })
     }
 
+    /// The first version that has it. A number that a version has no kind for is unknown in it, whatever
+    /// later ones make of it.
+    fn since(self) -> Version {
+        match self {
+            Kind::ColumnSyn | Kind::ColumnSynAck | Kind::Inquiry => Version::V2,
+            _ => Version::V1,
+        }
+    }
+
     pub(super) fn of(body: &Body<'_>) -> Kind {
         match body {
             Body::Syn { .. } => Kind::Syn,
@@ -179,7 +188,11 @@ impl Envelope {
         if self.flags & !COMPRESSED != 0 || (unsupported && self.flags != 0) {
             return Err(DecodeError::Malformed("unknown flags in the envelope"));
         }
-        Ok((Kind::from_byte(self.kind)?, version.filter(|_| !unsupported)))
+        let kind = Kind::from_byte(self.kind)?;
+        if version.is_some_and(|version| version < kind.since()) {
+            return Err(DecodeError::UnknownKind(self.kind));
+        }
+        Ok((kind, version.filter(|_| !unsupported)))
     }
 
     /// The wire versions that the sender reads.

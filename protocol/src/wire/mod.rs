@@ -95,6 +95,40 @@
 //! - Node ids have 1 to 255 bytes, and keys at least 1.
 //! - Nothing follows the body.
 //!
+//! # Body, version 2
+//!
+//! Version 1, byte for byte, and three more kinds. Bits are packed, the first one lowest, with zeros up to
+//! a whole byte; `n` is the number of members.
+//!
+//! ```text
+//! column-syn     = header, budget: u64, columns
+//! column-syn-ack = header, part, budget: u64, answer, list of digest, list of delta
+//! inquiry        = header, budget: u64, list of digest
+//!
+//! columns  = layout, n * cell, life for each cell that is listed,
+//!            4 bytes, little endian, if a cell is not live: hash of the lives of those,
+//!            ceil(n / 32) * 2 bytes, little endian: hashes of versions,
+//!            list of (position, versions)
+//! layout   = 0: u8, fingerprint: 8 bytes, little endian, first: u32, n: u64
+//!          | 1: u8, start: str, end: optional str, list of 6 bytes, little endian: n hashes
+//! cell     = age: 7 bits (0 to 70 tenths, or 126 not live, or 127 listed),
+//!            heartbeat modulo 16: 4 bits (0 unless there is an age)
+//! life     = heartbeat: u64, age: u64
+//! versions = of a digest: from max version on
+//! position = position - previous position - 1: u32; the first as it is
+//!
+//! answer   = 2: u8, the set is unknown
+//!          | standing: u8 (0 same, 1 other), n: u32,
+//!            flags: u8 (1 newer, 2 lives, 4 asked, 8 unknown, 16 versions),
+//!            n * 1 bit and a cell for each that is set, if newer,
+//!            list of (position, life) if lives, list of position if asked,
+//!            list of position if unknown, list of (position, versions) if versions
+//! ```
+//!
+//! - Positions are below `n`.
+//! - The cells of an answer are young.
+//! - What is flagged in an answer is not empty.
+//!
 //! # Bounds
 //!
 //! Decoding is total: for any bytes it returns a message or an error, with no recursion and no

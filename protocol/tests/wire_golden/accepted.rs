@@ -9,12 +9,12 @@ use chitchat_protocol::{
     DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta, PruneCursor, PruneSection,
 };
 
-use crate::Accepted;
 use crate::parts::{
     ENVELOPE_LEN, MAX_VERSION, NONCE, compressed, deleted, delta, entry, header, lease, namespace,
     part, plain, plain_with, prune, push, range, replaced, report, set, syn, whole,
     with_compressed_body,
 };
+use crate::{Accepted, columns};
 
 pub(crate) fn all() -> Vec<Accepted> {
     let mut all = questions();
@@ -23,10 +23,11 @@ pub(crate) fn all() -> Vec<Accepted> {
     all.extend(headers());
     all.extend(compressed_ones());
     all.extend(longer_than_needed());
+    all.extend(columns::accepted());
     all
 }
 
-fn canonical(name: &'static str, says: &'static str, bytes: Vec<u8>) -> Accepted {
+pub(crate) fn canonical(name: &'static str, says: &'static str, bytes: Vec<u8>) -> Accepted {
     Accepted { name, says, bytes, canonical: true }
 }
 
@@ -134,6 +135,11 @@ fn answers() -> Vec<Accepted> {
         canonical(
             "unsupported",
             "unsupported: this node reads versions 1 to 1",
+            replaced(encode_unsupported(cluster_id_hash("golden"), NONCE), 6..7, &[1]),
+        ),
+        canonical(
+            "unsupported_2",
+            "unsupported: this node reads versions 1 to 2",
             encode_unsupported(cluster_id_hash("golden"), NONCE),
         ),
         lenient(

@@ -11,6 +11,8 @@ use chitchat_protocol::{
 };
 use serde_json::{Value, json};
 
+use crate::columns::describe as columns;
+
 /// The name of a kind.
 pub(crate) fn kind(kind: Kind) -> &'static str {
     match kind {
@@ -21,6 +23,9 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
         Kind::Push => "push",
         Kind::PushAck => "push_ack",
         Kind::Refused => "refused",
+        Kind::ColumnSyn => "column_syn",
+        Kind::ColumnSynAck => "column_syn_ack",
+        Kind::Inquiry => "inquiry",
         other => panic!("give the kind {other:?} a name and a vector"),
     }
 }
@@ -57,12 +62,12 @@ pub(crate) fn frame(bytes: &[u8], frame: &Frame<'_>, message: Option<&Message<'_
     })
 }
 
-fn hex(value: u64) -> String {
+pub(crate) fn hex(value: u64) -> String {
     format!("{value:016x}")
 }
 
 /// In tenths of the sender's gossip interval, as on the wire.
-fn tenths(age: Duration, header: &Header<'_>) -> u64 {
+pub(crate) fn tenths(age: Duration, header: &Header<'_>) -> u64 {
     u64::try_from(age.as_micros() / (header.gossip_interval.as_micros() / 10)).unwrap()
 }
 
@@ -132,6 +137,19 @@ fn body(body: &Body<'_>, header: &Header<'_>) -> Value {
             Refusal::TooManyNodes => "too_many_nodes",
             other => panic!("give the reason {other:?} a name and a vector"),
         } }),
+        Body::ColumnSyn { budget, columns } => {
+            let mut said = columns::question(columns, header);
+            said["budget"] = json!(budget);
+            said
+        }
+        Body::ColumnSynAck { part, budget, answer, entries: listed, deltas: sent } => json!({
+            "part": train_part(part), "budget": budget,
+            "answer": columns::answer(answer, header),
+            "entries": entries(listed), "deltas": deltas(sent),
+        }),
+        Body::Inquiry { budget, entries: listed } => {
+            json!({ "budget": budget, "entries": entries(listed) })
+        }
     }
 }
 

@@ -74,9 +74,19 @@ fn the_worked_example_of_the_document_is_a_golden_vector_byte_by_byte() {
 #[test]
 fn the_document_names_every_kind_and_every_vector_that_it_speaks_of() {
     let text = text();
-    for (number, name) in
-        ["Unsupported", "Syn", "SynAck", "Ack", "Push", "PushAck", "Refused"].iter().enumerate()
-    {
+    let names = [
+        "Unsupported",
+        "Syn",
+        "SynAck",
+        "Ack",
+        "Push",
+        "PushAck",
+        "Refused",
+        "ColumnSyn",
+        "ColumnSynAck",
+        "Inquiry",
+    ];
+    for (number, name) in names.iter().enumerate() {
         assert!(text.contains(&format!("| {number} | {name}")), "{number} {name}");
     }
     let found = files::found();

@@ -29,7 +29,8 @@ pub(crate) fn header() -> Header<'static> {
         cluster_id_hash: cluster_id_hash("golden"),
         nonce: NONCE,
         echo: 0,
-        versions: VersionRange::BUILD,
+        // Of a node that reads nothing newer: these bytes are the same for ever.
+        versions: VersionRange::new(1, 1).unwrap(),
         gossip_interval: Duration::from_millis(500),
         sender: SenderEntry {
             node_id: "node-1".into(),
@@ -55,6 +56,26 @@ pub(crate) fn plain(body: Body<'_>) -> Vec<u8> {
 
 pub(crate) fn plain_with(header: Header<'_>, body: Body<'_>) -> Vec<u8> {
     Message { header, body }.encode_with(&EncodeOptions::plain())
+}
+
+/// In version 2.
+pub(crate) fn plain_2(body: Body<'_>) -> Vec<u8> {
+    plain_2_with(header(), body)
+}
+
+pub(crate) fn plain_2_with(header: Header<'_>, body: Body<'_>) -> Vec<u8> {
+    let header = Header { versions: VersionRange::new(1, 2).unwrap(), ..header };
+    let options = EncodeOptions::plain().with_version(2).unwrap();
+    Message { header, body }.encode_with(&options)
+}
+
+/// A message of version 2 with this behind the header.
+pub(crate) fn raw_2(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = plain_2(Body::PushAck { max_version: 0 });
+    bytes.pop();
+    bytes[3] = kind;
+    bytes.extend_from_slice(body);
+    bytes
 }
 
 /// With compression, which must make it shorter.

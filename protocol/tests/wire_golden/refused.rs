@@ -9,11 +9,11 @@ use chitchat_protocol::{
     DecodeError, Digest, DigestEntry, Incarnation, NodeDelta, PruneCursor, PruneSection,
 };
 
-use crate::Refused;
 use crate::parts::{
     ENVELOPE_LEN, MAX_VERSION, NONCE, deleted, delta, entry, header, part, plain, plain_with,
     prune, push, replaced, set, syn, with_compressed_body,
 };
+use crate::{Refused, columns};
 
 const TOO_HIGH: u64 = MAX_VERSION + 1;
 
@@ -24,19 +24,30 @@ pub(crate) fn all() -> Vec<Refused> {
     all.extend(digests());
     all.extend(deltas());
     all.extend(bodies());
+    all.extend(columns::refused());
     all
 }
 
-fn refused(name: &str, says: &'static str, bytes: Vec<u8>, error: DecodeError) -> Refused {
+pub(crate) fn refused(
+    name: &str,
+    says: &'static str,
+    bytes: Vec<u8>,
+    error: DecodeError,
+) -> Refused {
     Refused { name: format!("refused/{name}"), says, bytes, error }
 }
 
-fn malformed(name: &str, says: &'static str, bytes: Vec<u8>, reason: &'static str) -> Refused {
+pub(crate) fn malformed(
+    name: &str,
+    says: &'static str,
+    bytes: Vec<u8>,
+    reason: &'static str,
+) -> Refused {
     refused(name, says, bytes, DecodeError::Malformed(reason))
 }
 
-const HIGH: &str = "a version, heartbeat or generation above 2^62";
-const FLAGS: &str = "unknown flags";
+pub(crate) const HIGH: &str = "a version, heartbeat or generation above 2^62";
+pub(crate) const FLAGS: &str = "unknown flags";
 const NUMBER: &str = "a number is too large";
 const UNKNOWN: &str = "not what the format says";
 const WATERMARK: &str = "a watermark below 0";
@@ -50,8 +61,8 @@ fn ack() -> Vec<u8> {
 fn envelopes() -> Vec<Refused> {
     let with = |at: usize, value: u8| replaced(ack(), at..at + 1, &[value]);
     let range = "the version is outside the sender's own range";
-    let version = |version| DecodeError::UnsupportedVersion { version, min: 1, max: 1 };
-    let unsupported = || encode_unsupported(cluster_id_hash("golden"), NONCE);
+    let version = |version| DecodeError::UnsupportedVersion { version, min: 1, max: 2 };
+    let unsupported = || replaced(encode_unsupported(cluster_id_hash("golden"), NONCE), 6..7, &[1]);
     vec![
         refused("empty", "nothing at all", Vec::new(), DecodeError::Truncated),
         refused("text", "text", b"GET / HTTP/1.1\r\n\r\n".to_vec(), DecodeError::NotOurs),
@@ -62,7 +73,7 @@ fn envelopes() -> Vec<Refused> {
             ack()[..30].to_vec(),
             DecodeError::Truncated,
         ),
-        refused("version_2", "in version 2", replaced(ack(), 2..7, &[2, 5, 0, 2, 2]), version(2)),
+        refused("version_3", "in version 3", replaced(ack(), 2..7, &[3, 5, 0, 3, 3]), version(3)),
         refused("version_0", "in version 0", replaced(ack(), 2..7, &[0, 5, 0, 0, 9]), version(0)),
         malformed("range_empty", "reads versions 1 to 0", with(6, 0), range),
         malformed(

@@ -293,7 +293,7 @@ fn layout(count: usize) -> impl Strategy<Value = Layout<'static>> {
         (any::<u64>(), any::<u32>())
             .prop_map(|(fingerprint, first)| Layout::Set { fingerprint, first }),
         (hashes, range).prop_map(|(hashes, (start, open))| {
-            let end = (!open).then(|| Cow::Borrowed("\u{10FFFF}"));
+            let end = (!open).then_some(Cow::Borrowed("\u{10FFFF}"));
             Layout::Hashes { start: start.into(), end, hashes }
         }),
     ]

@@ -1,0 +1,200 @@
+//! What every reader of version 2 must refuse.
+
+use chitchat_protocol::DecodeError;
+use chitchat_protocol::message::Body;
+
+use crate::Refused;
+use crate::parts::{entry, plain, plain_2, raw_2, replaced};
+use crate::refused::{FLAGS, HIGH, malformed, refused};
+
+const COLUMN_SYN: u8 = 7;
+const COLUMN_SYN_ACK: u8 = 8;
+
+const CELL: &str = "a cell that is none";
+const PADDING: &str = "bits behind the last";
+const POSITION: &str = "a position behind the last";
+
+/// 2^62 + 1.
+const TOO_HIGH: [u8; 9] = [0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
+
+/// A set, from its first member on.
+const SET: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 0];
+
+/// The cell of a member whose life is listed.
+const LISTED: [u8; 2] = [0x7F, 0];
+
+/// No versions are listed.
+const NO_VERSIONS: u8 = 0;
+
+pub(crate) fn all() -> Vec<Refused> {
+    let mut all = kinds();
+    all.extend(questions());
+    all.extend(answers());
+    all
+}
+
+fn kinds() -> Vec<Refused> {
+    let old = |kind| {
+        let bytes = replaced(plain(Body::PushAck { max_version: 12_345 }), 3..4, &[kind]);
+        (bytes, DecodeError::UnknownKind(kind))
+    };
+    let ((eight, eighth), (nine, ninth)) = (old(8), old(9));
+    vec![
+        refused("kind_8", "kind 8, in version 1", eight, eighth),
+        refused("kind_9", "kind 9, in version 1", nine, ninth),
+        refused("kind_10", "kind 10, in version 2", raw_2(10, &[0]), DecodeError::UnknownKind(10)),
+        malformed(
+            "inquiry_twice",
+            "an inquiry with the same id twice",
+            plain_2(Body::Inquiry { budget: 0, entries: vec![entry(), entry()] }),
+            "digest entries that do not ascend",
+        ),
+    ]
+}
+
+fn question(pieces: &[&[u8]]) -> Vec<u8> {
+    // A budget of 0, and the columns.
+    raw_2(COLUMN_SYN, &[&[0], &*pieces.concat()].concat())
+}
+
+fn questions() -> Vec<Refused> {
+    let one = |cell: [u8; 2], rest: &[u8]| question(&[&SET, &[1], &cell, rest]);
+    let plain_cell = |rest: &[u8]| one([0, 0], rest);
+    let two = |rest: &[u8]| question(&[&SET, &[2], &[0, 0, 0], &[0x34, 0x12], rest]);
+    let hashes = |pieces: &[&[u8]]| question(&[&[1], &*pieces.concat()]);
+    let cut = DecodeError::Truncated;
+    vec![
+        malformed("columns_layout", "layout 2", question(&[&[2]]), "a layout that is none"),
+        malformed(
+            "columns_range",
+            "hashes of a range from b to b",
+            hashes(&[&[1, b'b', 1, 1, b'b'], &[0, 0]]),
+            "a digest over an empty range",
+        ),
+        refused(
+            "columns_hashes",
+            "two hashes, and eleven bytes there",
+            hashes(&[&[0, 0, 2], &[0; 11]]),
+            cut.clone(),
+        ),
+        refused(
+            "columns_count",
+            "2^60 members of a set, and no cells there",
+            question(&[&SET, &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]]),
+            cut.clone(),
+        ),
+        malformed("columns_cell_age", "an age of 71 tenths", one([71, 0], &[0, 0, 0]), CELL),
+        malformed(
+            "columns_cell_not_live",
+            "somebody who is not live, with a heartbeat",
+            one([0xFE, 0], &[0, 0, 0, 0, 0, 0, 0]),
+            CELL,
+        ),
+        malformed(
+            "columns_cell_listed",
+            "a life that is listed, with a heartbeat in the cell",
+            one([0x7F, 4], &[0, 0, 0, 0, 0]),
+            CELL,
+        ),
+        malformed(
+            "columns_padding",
+            "a bit behind the only cell",
+            one([0, 8], &[0x34, 0x12, NO_VERSIONS]),
+            PADDING,
+        ),
+        malformed(
+            "columns_life_high",
+            "a heartbeat of 2^62 + 1 that is listed",
+            one(LISTED, &[&TOO_HIGH[..], &[0, 0x34, 0x12, NO_VERSIONS]].concat()),
+            HIGH,
+        ),
+        refused(
+            "columns_life",
+            "a life that is listed and not there",
+            one(LISTED, &[0]),
+            cut.clone(),
+        ),
+        refused(
+            "columns_not_live",
+            "three of the four bytes for those who are not live",
+            one([0x7E, 0], &[1, 2, 3]),
+            cut.clone(),
+        ),
+        refused("columns_bucket", "half a hash of versions", plain_cell(&[0x34]), cut),
+        malformed(
+            "columns_position",
+            "versions of the second of one",
+            plain_cell(&[0x34, 0x12, 1, 1, 5, 0]),
+            POSITION,
+        ),
+        malformed(
+            "columns_position_wraps",
+            "a position that wraps to the one before",
+            two(&[2, 0, 5, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 5, 0]),
+            POSITION,
+        ),
+        malformed(
+            "columns_flags",
+            "flag 16 of versions",
+            plain_cell(&[0x34, 0x12, 1, 0, 5, 16]),
+            FLAGS,
+        ),
+        malformed(
+            "columns_version_high",
+            "a version of 2^62 + 1",
+            plain_cell(&[&[0x34, 0x12, 1, 0], &TOO_HIGH[..], &[0]].concat()),
+            HIGH,
+        ),
+    ]
+}
+
+fn answers() -> Vec<Refused> {
+    // The only part, a budget of 0, then the answer; no entries and no deltas.
+    let answer = |said: &[u8]| raw_2(COLUMN_SYN_ACK, &[&[0, 1, 0], said, &[0, 0]].concat());
+    let empty = "a list without entries";
+    vec![
+        malformed("answer_standing", "standing 3", answer(&[3]), "a standing that is none"),
+        malformed("answer_flags", "flag 32 of an answer", answer(&[0, 1, 32]), FLAGS),
+        malformed("answer_newer", "nobody is later", answer(&[0, 1, 1, 0]), empty),
+        malformed("answer_lives", "a list of no lives", answer(&[0, 1, 2, 0]), empty),
+        malformed("answer_asked", "nobody is asked for", answer(&[0, 1, 4, 0]), empty),
+        malformed("answer_unknown", "nobody is unknown", answer(&[0, 1, 8, 0]), empty),
+        malformed("answer_versions", "a list of no versions", answer(&[0, 1, 16, 0]), empty),
+        malformed(
+            "answer_bitmap",
+            "a bit for the second of one",
+            answer(&[0, 1, 1, 2, 0, 0]),
+            PADDING,
+        ),
+        refused(
+            "answer_cells",
+            "eight who are later, and cells for six",
+            answer(&[&[0, 8, 1, 0xFF], &[0; 7][..]].concat()),
+            DecodeError::Truncated,
+        ),
+        malformed(
+            "answer_padding",
+            "a bit behind the cells of who is later",
+            answer(&[0, 1, 1, 1, 0, 8]),
+            PADDING,
+        ),
+        malformed(
+            "answer_cell",
+            "a later life that is listed",
+            answer(&[&[0, 1, 1, 1], &LISTED[..]].concat()),
+            "a later life without a heartbeat",
+        ),
+        malformed(
+            "answer_position",
+            "the second of one is asked for",
+            answer(&[0, 1, 4, 1, 1]),
+            POSITION,
+        ),
+        malformed(
+            "answer_life_position",
+            "the life of the second of one",
+            answer(&[0, 1, 2, 1, 1, 0, 0]),
+            POSITION,
+        ),
+    ]
+}
