@@ -133,7 +133,7 @@
 //!
 //! Decoding is total: for any bytes it returns a message or an error, with no recursion and no
 //! panic. Every length and count is checked against the bytes that are there before anything is
-//! allocated, so that a body takes at most 20 times its plain length in memory, and the plain
+//! allocated, so that a body takes at most 24 times its plain length in memory, and the plain
 //! length is bounded by [`DecodeLimits`] and by 16 times the message.
 
 #![deny(

@@ -11,6 +11,7 @@ use crate::wire::v1::AgeUnit;
 const SAME: u8 = 0;
 const OTHER: u8 = 1;
 const UNKNOWN_SET: u8 = 2;
+const NO_STANDING: u8 = 3;
 
 const NEWER: u8 = 1;
 const LIVES: u8 = 2;
@@ -18,7 +19,20 @@ const ASKED: u8 = 4;
 const UNKNOWN: u8 = 8;
 const VERSIONS: u8 = 16;
 
+/// Whether what the encoding has no bytes for is not there.
+fn is_sound(answer: &ColumnAnswer) -> bool {
+    if answer.standing == Standing::Unknown {
+        return *answer == ColumnAnswer { standing: Standing::Unknown, ..ColumnAnswer::default() };
+    }
+    answer.newer.is_sorted_by(|(before, _), (after, _)| before < after)
+        && answer.newer.last().is_none_or(|(last, _)| *last < answer.count)
+}
+
 pub(super) fn encode(answer: &ColumnAnswer, unit: AgeUnit, writer: &mut Writer<'_>) {
+    if !is_sound(answer) {
+        // Readers refuse it.
+        return writer.put(&NO_STANDING);
+    }
     writer.put(&match answer.standing {
         Standing::Same => SAME,
         Standing::Other => OTHER,

@@ -10,6 +10,7 @@ use crate::wire::codec::{Reader, Writer};
 pub(in crate::wire) const CELL_BITS: usize = 11;
 const AGE_BITS: usize = 7;
 
+const NO_CELL: u8 = 125;
 const NOT_LIVE: u8 = 126;
 const LISTED: u8 = 127;
 
@@ -20,7 +21,11 @@ pub(in crate::wire) fn cells_len(count: usize) -> usize {
 
 fn to_bits(cell: Cell) -> u32 {
     let (age, heartbeat) = match cell {
-        Cell::Young { heartbeat, age } => (age, heartbeat),
+        Cell::Young { heartbeat: heartbeat @ 0..HEARTBEAT_WRAP, age: age @ 0..=MAX_CELL_AGE } => {
+            (age, heartbeat)
+        }
+        // No bits say that: readers refuse these.
+        Cell::Young { .. } => (NO_CELL, 0),
         Cell::NotLive => (NOT_LIVE, 0),
         Cell::Listed => (LISTED, 0),
     };
@@ -94,13 +99,19 @@ pub(super) fn encode_bitmap(count: usize, set: impl Iterator<Item = u32>, writer
     writer.put_bytes(&bytes);
 }
 
-/// The positions that are set, ascending.
+/// The positions that are set, ascending. The cell of each follows: a bit alone is too little for the
+/// memory that a position takes.
 pub(super) fn decode_bitmap(
     count: usize,
     reader: &mut Reader<'_>,
 ) -> Result<Vec<u32>, DecodeError> {
     let bytes = reader.bytes(count.div_ceil(8))?;
-    let mut set = Vec::new();
+    let ones: usize =
+        bytes.iter().map(|byte| usize::try_from(byte.count_ones()).unwrap_or(8)).sum();
+    if cells_len(ones) > reader.rest().len() {
+        return Err(DecodeError::Truncated);
+    }
+    let mut set = Vec::with_capacity(ones);
     for (index, byte) in (0_u32..).zip(bytes) {
         for bit in (0..8_u32).filter(|bit| byte >> bit & 1 == 1) {
             set.push(index.saturating_mul(8).saturating_add(bit));

@@ -12,8 +12,33 @@ use crate::wire::v1::{AgeUnit, digest};
 
 const SET: u8 = 0;
 const HASHES: u8 = 1;
+const NO_LAYOUT: u8 = 2;
+
+/// Whether all columns are about the same members. What of them disagreed would be read as something
+/// else.
+fn is_sound(columns: &Columns<'_>) -> bool {
+    let count = columns.cells.len();
+    let is_short = |hash: &u64| hash >> (8 * SHORT_HASH_LEN) == 0;
+    let hashes = match &columns.layout {
+        Layout::Set { .. } => true,
+        Layout::Hashes { hashes, .. } => hashes.len() == count && hashes.iter().all(is_short),
+    };
+    hashes
+        && listed(&columns.cells).eq(columns.lives.iter().map(|life| life.position))
+        && (columns.not_live == 0 || columns.cells.contains(&Cell::NotLive))
+        && columns.buckets.len() == count.div_ceil(BUCKET)
+}
+
+/// Positions of those whose lives are listed.
+fn listed(cells: &[Cell]) -> impl Iterator<Item = u32> + '_ {
+    (0..).zip(cells).filter(|(_, cell)| matches!(cell, Cell::Listed)).map(|(position, _)| position)
+}
 
 pub(super) fn encode(columns: &Columns<'_>, unit: AgeUnit, writer: &mut Writer<'_>) {
+    if !is_sound(columns) {
+        // Readers refuse it.
+        return writer.put(&NO_LAYOUT);
+    }
     match &columns.layout {
         Layout::Set { fingerprint, first } => {
             writer.put(&SET);
@@ -70,8 +95,12 @@ pub(super) fn decode<'a>(
         _ => return Err(DecodeError::Malformed("a layout that is none")),
     };
     let cells = bits::decode_cells(count, reader)?;
-    let mut lives = Vec::new();
-    for (position, _) in (0..).zip(&cells).filter(|(_, cell)| matches!(cell, Cell::Listed)) {
+    let most = listed(&cells).count();
+    if most.saturating_mul(lists::MIN_WHOSE_LIFE_LEN) > reader.rest().len() {
+        return Err(DecodeError::Truncated);
+    }
+    let mut lives = Vec::with_capacity(most);
+    for position in listed(&cells) {
         lives.push(lists::decode_life(position, unit, reader)?);
     }
     let not_live =

@@ -67,6 +67,9 @@ pub(super) fn decode_life(
     Ok(Life { position, heartbeat, age: unit.decode_known(wire.age) })
 }
 
+/// Bytes of the shortest life where its position is known.
+pub(super) const MIN_WHOSE_LIFE_LEN: usize = 2;
+
 /// Bytes of the shortest entries of the lists: a position, and what follows it.
 const MIN_LIFE_LEN: usize = 3;
 const MIN_VERSIONS_LEN: usize = 3;
