@@ -277,6 +277,16 @@ impl Members {
         set
     }
 
+    /// Whether the set is as of now.
+    pub(crate) fn is_present(&self, set: &Arc<MemberSet>) -> bool {
+        self.set.as_ref().is_some_and(|(_, present)| Arc::ptr_eq(present, set))
+    }
+
+    /// The members that are gossiped, in order.
+    pub(crate) fn gossiped(&self) -> impl Iterator<Item = &Member> {
+        self.nodes.values().filter(|member| member.is_gossiped())
+    }
+
     /// What hashes members.
     pub(crate) fn hash(&self) -> MemberHash {
         self.hash

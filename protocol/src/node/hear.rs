@@ -79,16 +79,27 @@ impl Node {
     /// Takes in a sign of life, from the node itself or through others (rules D2, L2, L7).
     pub(super) fn hear(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
         let Sign { incarnation, heartbeat, age } = sign;
-        let confirms = |member: &Member| {
-            member.introducer.as_deref().is_some_and(|introducer| introducer != reporter)
-        };
-        if let Some(member) = self.members.get(node_id)
+        let gated = self.is_gated();
+        let acceptance = self.acceptance();
+        let (now, health, detector) = (self.now, &self.health, &self.detector);
+        if let Some(member) = self.members.get_mut(node_id)
             && member.incarnation == incarnation
-            && member.vitals.heartbeat() >= heartbeat
-            && !confirms(member)
+            && member.introducer.as_deref().is_none_or(|introducer| introducer == reporter)
         {
-            // By far the most frequent case: nothing new.
-            return Heard::Known;
+            // By far the most frequent cases: nothing new, and a live member that goes on living.
+            if member.vitals.heartbeat() >= heartbeat {
+                return Heard::Known;
+            }
+            if let Some(age) = age.filter(|age| *age <= acceptance)
+                && member.is_live()
+                && !gated
+            {
+                if member.vitals.observe(heartbeat, age, now, health, detector) {
+                    let due = member.vitals.deadline(now, health, detector);
+                    self.timers.lower(Timer::Liveness, due);
+                }
+                return Heard::Known;
+            }
         }
         if self.config.refuse_future_generations
             && is_from_the_future(incarnation.generation_id, self.wall_clock_ms())
@@ -96,7 +107,7 @@ impl Node {
             self.counters.refused_future += 1;
             return Heard::Future;
         }
-        let accepted = age.filter(|age| *age <= self.acceptance());
+        let accepted = age.filter(|age| *age <= acceptance);
         let Some(member) = self.members.get(node_id) else {
             if let Some(removed) = self.members.removed(node_id) {
                 let floor = (removed.incarnation, removed.heartbeat);
@@ -114,14 +125,14 @@ impl Node {
             return if incarnation == member.incarnation { Heard::Known } else { Heard::Expired };
         };
         if incarnation > member.incarnation {
-            if self.is_gated() {
+            if gated {
                 return Heard::Expired;
             }
             self.supersede(node_id, incarnation, heartbeat, age);
             return Heard::Known;
         }
         self.members.confirm(node_id, reporter);
-        if self.is_gated() {
+        if gated {
             return Heard::Known;
         }
         let (now, health, detector) = (self.now, &self.health, &self.detector);

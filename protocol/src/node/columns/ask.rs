@@ -169,14 +169,19 @@ impl Node {
     }
 
     /// The members of a set, in its order; `None` for ourselves, and for those that are gone.
-    pub(super) fn member_refs(&self, set: &MemberSet) -> Vec<Option<&Member>> {
-        let mut members = self.members.iter().peekable();
-        let mut find = |it: &SetMember| {
-            while members.next_if(|(node_id, _)| **node_id < it.node_id).is_some() {}
-            let (_, member) = members.next_if(|(node_id, _)| **node_id == it.node_id)?;
+    pub(super) fn member_refs(&self, set: &Arc<MemberSet>) -> Vec<Option<&Member>> {
+        if self.members.is_present(set) {
+            // In the same order, and complete: no names need to be compared.
+            let me = set.position(&self.config.node_id).unwrap_or(set.len());
+            let mut members: Vec<_> = self.members.gossiped().map(Some).collect();
+            members.insert(me.min(members.len()), None);
+            return members;
+        }
+        let find = |it: &SetMember| {
+            let member = self.members.get(&it.node_id)?;
             (member.incarnation == it.incarnation).then_some(member)
         };
-        set.slice(0..set.len()).iter().map(&mut find).collect()
+        set.slice(0..set.len()).iter().map(find).collect()
     }
 
     fn told_of(&self, node_id: &NodeId, member: &Member, peer: Option<&str>) -> Told {
