@@ -131,7 +131,7 @@ impl Node {
         let mut groups: Vec<Vec<DigestEntry<'_>>> = Vec::new();
         let mut len = usize::MAX;
         for node_id in wanted {
-            let Some((node_id, member)) = self.members.get_key_value(&**node_id) else { continue };
+            let Some((node_id, member)) = self.members.get_key_value(node_id) else { continue };
             if !member.is_gossiped() {
                 continue;
             }
