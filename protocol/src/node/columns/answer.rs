@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::columns::{
     BUCKET, Cell, ColumnAnswer, Columns, Layout, Life, PositionVersions, Standing,
 };
-use crate::compact::{MemberSet, Reading};
+use crate::compact::{self, MemberSet, Reading};
 use crate::digest::DigestEntry;
 use crate::id::NodeId;
 use crate::membership::Member;
@@ -142,7 +143,9 @@ impl Node {
                 let (position, member) = match slot {
                     Slot::Member(position) => (*position, refs.get(*position).copied().flatten()),
                     Slot::Me => {
-                        conflict = conflict.or(self.life_of_mine(cell, life, tenth));
+                        let (more, unclear) = self.life_of_mine(cell, life, tenth);
+                        conflict = conflict.or(more);
+                        answer.asked.extend(unclear.then_some(at));
                         continue;
                     }
                     Slot::Sender => continue,
@@ -200,29 +203,32 @@ impl Node {
         (answer, conflict)
     }
 
-    /// What a question says of our own life, if that is more than is true.
+    /// What a question says of our own life, if that is more than is true; and whether it may be, and has
+    /// to be told in full.
     fn life_of_mine(
         &self,
         cell: &Cell,
         life: Option<&Life>,
-        tenth: std::time::Duration,
-    ) -> Option<SelfReport> {
+        tenth: Duration,
+    ) -> (Option<SelfReport>, bool) {
         let ours = self.identity.heartbeat;
         let own_age = self.now.since(self.identity.emitted_at);
         let (heartbeat, age) = match (cell, life) {
             (Cell::Young { heartbeat, age }, _) => {
                 let age = tenth * u32::from(*age);
                 let interval = self.config.gossip_interval;
-                match crate::compact::read(*heartbeat, age, ours, own_age, interval) {
+                match compact::read(*heartbeat, age, ours, own_age, interval) {
                     Reading::Newer(heartbeat) => (heartbeat, Some(age)),
-                    _ => return None,
+                    Reading::Unreadable => return (None, true),
+                    Reading::Older | Reading::Same => return (None, false),
                 }
             }
             (_, Some(life)) if life.heartbeat > ours => (life.heartbeat, life.age),
-            _ => return None,
+            _ => return (None, false),
         };
         let incarnation = self.identity.incarnation;
-        Some(SelfReport { incarnation, heartbeat, age, max_version: 0, last_gc_version: 0 })
+        let report = SelfReport { incarnation, heartbeat, age, max_version: 0, last_gc_version: 0 };
+        (Some(report), false)
     }
 
     fn life(&self, position: u32, member: &Member) -> Life {

@@ -1,6 +1,7 @@
-//! Whole nodes that read and write different wire versions. There is only one version outside of the
-//! tests of this crate, so that they cannot be where the other simulations are.
+//! Whole nodes that read and write different wire versions, and whose hashes collide: what only the tests
+//! of this crate can bring about.
 
+mod columns;
 mod net;
 mod refusals;
 mod upgrade;

@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 use crate::config::Config;
 use crate::event::Notice;
 use crate::limits::LinkLimits;
+use crate::node::hear::Sign;
 use crate::node::{Node, Origin};
 use crate::time::Timestamp;
 use crate::wire::{Envelope, Kind, VersionRange};
@@ -59,6 +60,8 @@ pub(super) struct Net {
     pub(super) sent: Vec<Sent>,
     /// Probability that a message is lost.
     pub(super) loss: f64,
+    /// The bits of hashes that count, for nodes that are started from now on.
+    pub(super) hash_mask: u64,
     rng: StdRng,
     sequence: u64,
     in_flight: BTreeMap<(Timestamp, u64), (usize, SocketAddr, Vec<u8>)>,
@@ -79,6 +82,7 @@ impl Net {
             hosts: (0..hosts).map(host).collect(),
             sent: Vec::new(),
             loss: 0.0,
+            hash_mask: u64::MAX,
             rng: StdRng::seed_from_u64(seed),
             sequence: 0,
             in_flight: BTreeMap::new(),
@@ -104,6 +108,7 @@ impl Net {
         config.generation_id = Some(it.runs);
         config.advertise_addrs = vec![it.addr];
         config.wire_versions = versions;
+        config.digest_hash_mask = self.hash_mask;
         let seed = self.rng.random();
         let mut node = Node::new(config, LinkLimits::default(), seed, self.now).unwrap();
         node.set_seed_addrs(seeds);
@@ -133,6 +138,15 @@ impl Net {
         }
         self.hosts[host].written.insert(key.to_owned(), value.map(str::to_owned));
         self.drain(host);
+    }
+
+    /// Lets a node believe that another one has just emitted this heartbeat.
+    pub(super) fn pretend(&mut self, host: usize, other: usize, heartbeat: u64) {
+        let node_id = self.hosts[other].node_id.clone();
+        let incarnation = self.node(other).incarnation();
+        let age = Some(Duration::ZERO);
+        let node = self.hosts[host].node.as_mut().unwrap();
+        node.hear(&node_id, Sign { incarnation, heartbeat, age }, "somebody");
     }
 
     /// Lets a node have a message from anywhere. Returns what it sends in answer.
