@@ -1,4 +1,4 @@
-//! Digests in columns: what a node has of all members, a few bits for each (ALGORITHM.md, section 4).
+//! Digests in columns: what a node has of all members, a few bits for each (ALGORITHM.md, rules P10 to P13).
 //!
 //! A [`Digest`](crate::Digest) names everybody, which takes some fifty bytes for each. Here members are
 //! named by their position: in the set of all members, where both have the same one, or in a list of

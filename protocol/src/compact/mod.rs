@@ -1,4 +1,4 @@
-//! What digests in columns rest on (ALGORITHM.md, section 4): the set of members that positions refer to,
+//! What digests in columns rest on (ALGORITHM.md, rules P10 to P13): the set of members that positions refer to,
 //! the hashes that nodes compare, and reading a cell. The messages are in [`columns`](crate::columns).
 
 mod cell;

@@ -169,6 +169,13 @@ impl Exchanges {
         self.pending.get(&nonce)
     }
 
+    /// A question in columns that waits for its answer, and about how many it is.
+    #[cfg(test)]
+    pub(crate) fn any_in_columns(&self) -> Option<(u64, usize)> {
+        let mut open = self.pending.iter().filter(|(_, pending)| pending.is_unanswered());
+        open.find_map(|(nonce, pending)| Some((*nonce, pending.asked.as_ref()?.len())))
+    }
+
     /// The addresses that a question went to.
     pub(crate) fn target_addrs(&self, nonce: u64) -> Vec<SocketAddr> {
         self.pending.get(&nonce).map(|it| it.target.addrs.to_vec()).unwrap_or_default()

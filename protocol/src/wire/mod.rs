@@ -159,7 +159,7 @@ mod version;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-mod tests;
+pub(crate) mod tests;
 
 use std::hash::Hasher;
 

@@ -117,7 +117,8 @@ pub struct Captured {
 impl Captured {
     /// Whether it opens an exchange. Looks at no more than its beginning.
     pub fn is_question(&self) -> bool {
-        Envelope::parse(&self.bytes).is_ok_and(|envelope| envelope.kind == Kind::Syn as u8)
+        let asks = [Kind::Syn, Kind::ColumnSyn, Kind::Inquiry].map(|kind| kind as u8);
+        Envelope::parse(&self.bytes).is_ok_and(|envelope| asks.contains(&envelope.kind))
     }
 
     /// The message. Panics if it is none.

@@ -32,6 +32,12 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// How many they are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.positions.len()
+    }
+
     /// Whether this is an answer to that.
     pub(crate) fn fits(&self, answer: &ColumnAnswer) -> bool {
         match answer.standing {
@@ -104,7 +110,7 @@ impl Draft {
 
 impl Node {
     /// Whom positions mean at present.
-    pub(super) fn member_set(&mut self) -> Arc<MemberSet> {
+    pub(in crate::node) fn member_set(&mut self) -> Arc<MemberSet> {
         self.members.set(&self.config.node_id, self.identity.incarnation)
     }
 

@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::net::{INTERVAL, Net, range};
-use crate::wire::Kind;
+use crate::columns::Layout;
+use crate::message::{Body, Header, Message};
+use crate::wire::tests::strategies::column_body;
+use crate::wire::{EncodeOptions, Kind};
 
 /// How many messages of a kind were sent.
 fn count(net: &Net, kind: Kind) -> usize {
@@ -177,4 +182,41 @@ fn a_cluster_that_was_cut_in_two_for_long_is_one_again() {
     net.loss = 0.0;
     net.expect_within(20, "agreement after the silence", Net::is_converged);
     assert_eq!(nobody_is_ahead(&net), Ok(()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// A member may say anything: it is answered, or not, and the cluster goes on.
+    #[test]
+    fn lies_in_columns_do_no_harm(seed in any::<u64>(), bodies in vec((column_body(), any::<bool>()), 1..12)) {
+        let mut net = Net::with(seed, &[range(1, 2); 4]);
+        net.run_for(INTERVAL * 6);
+        let addr = net.hosts[1].addr;
+        for (mut body, truly) in bodies {
+            let set = net.node_mut(0).member_set();
+            // An answer to a question that was asked, about so many; or to nothing.
+            let asked = net.node(0).exchanges.any_in_columns();
+            let echo = asked.map_or(0, |(nonce, _)| nonce);
+            match &mut body {
+                Body::ColumnSyn { columns, .. } if truly => {
+                    let first = columns.lives.len() as u32 % 3;
+                    let fingerprint = set.fingerprint();
+                    columns.cells.truncate(set.len() - first as usize);
+                    columns.layout = Layout::Set { fingerprint, first };
+                }
+                Body::ColumnSynAck { answer, .. } if truly => {
+                    answer.count = asked.map_or(0, |(_, count)| count as u32);
+                }
+                _ => {}
+            }
+            let header = Header { echo, ..net.node(1).header(seed, echo) };
+            let options = EncodeOptions::default().with_version(2).unwrap();
+            let bytes = Message { header, body }.encode_with(&options);
+            net.inject(0, addr, &bytes);
+            net.run_for(INTERVAL / 4);
+        }
+        let named = |net: &Net| net.node(0).members.len();
+        prop_assert!(named(&net) < 400, "{} members", named(&net));
+    }
 }

@@ -128,6 +128,10 @@ impl Net {
         self.hosts[host].node.as_ref().unwrap()
     }
 
+    pub(super) fn node_mut(&mut self, host: usize) -> &mut Node {
+        self.hosts[host].node.as_mut().unwrap()
+    }
+
     /// Writes a key of a host's node, or deletes it.
     pub(super) fn write(&mut self, host: usize, key: &str, value: Option<&str>) {
         let now = self.now;

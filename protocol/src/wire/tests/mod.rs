@@ -2,5 +2,5 @@
 
 mod properties;
 mod sizes;
-mod strategies;
+pub(crate) mod strategies;
 pub(super) mod v3;

@@ -348,7 +348,7 @@ fn column_answer() -> impl Strategy<Value = ColumnAnswer> {
 }
 
 /// What version 1 does not have.
-pub(super) fn column_body() -> impl Strategy<Value = Body<'static>> {
+pub(crate) fn column_body() -> impl Strategy<Value = Body<'static>> {
     let answer = (part(), number(), column_answer(), digest_entries(), deltas());
     prop_oneof![
         3 => (number(), columns()).prop_map(|(budget, columns)| Body::ColumnSyn { budget, columns }),
