@@ -129,8 +129,10 @@ impl Node {
         let mut rng = self.rng.clone();
         let positions = set.range(start, end);
         let header = self.header(0, token);
+        // Where a part ends is not known yet, when it begins.
+        let end_len = if by_hashes { NodeId::MAX_LEN } else { 0 };
         let room = |first: &str| {
-            let overhead = size::column_syn_overhead(&header, first.len(), end.map_or(0, str::len));
+            let overhead = size::column_syn_overhead(&header, first.len(), end_len);
             self.link.preferred_message_len.saturating_sub(overhead)
         };
         let mut drafts = vec![Draft::new(positions.start)];
