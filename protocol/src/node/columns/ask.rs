@@ -181,7 +181,8 @@ impl Node {
         if self.members.is_present(set) {
             // In the same order, and complete: no names need to be compared.
             let me = set.position(&self.config.node_id).unwrap_or(set.len());
-            let mut members: Vec<_> = self.members.gossiped().map(Some).collect();
+            let mut members = Vec::with_capacity(set.len());
+            members.extend(self.members.gossiped().map(Some));
             members.insert(me.min(members.len()), None);
             return members;
         }
