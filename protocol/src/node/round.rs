@@ -147,6 +147,19 @@ impl Node {
         } else {
             self.encode_syns(written.version, (start, end), token, budget)
         };
+        self.ask(&target, purpose, written, token, budget, parts);
+    }
+
+    /// Sends questions, and waits for their answers. They share the budget.
+    pub(super) fn ask(
+        &mut self,
+        target: &Target,
+        purpose: Purpose,
+        written: Written,
+        token: u64,
+        budget: usize,
+        parts: Vec<EncodedSyn>,
+    ) {
         let share = budget / parts.len().max(1);
         for EncodedSyn { nonce, range, asked, bytes } in parts {
             let mut pending =
@@ -267,10 +280,14 @@ impl Node {
             return;
         }
         self.counters.pulls += 1;
-        // The way that its last message came is the one that works.
-        let addrs = self.usable_addrs(&peer.node_id);
-        let target = Target { node_id: Some(peer.node_id), addrs, reply: Some(peer.path) };
+        let target = self.target_of(&peer);
         self.open_exchange_with(target, Purpose::Pull { attempt: 0 }, start, end, peer.token);
+    }
+
+    /// A peer that has answered: the way that its last message came is the one that works.
+    pub(super) fn target_of(&self, peer: &Peer) -> Target {
+        let addrs = self.usable_addrs(&peer.node_id);
+        Target { node_id: Some(peer.node_id.clone()), addrs, reply: Some(peer.path) }
     }
 
     /// How long an exchange is remembered after its last message.

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use rand::Rng;
+
 use crate::columns::{Cell, ColumnAnswer, Life};
 use crate::compact::Reading;
 use crate::digest::DigestEntry;
 use crate::id::NodeId;
 use crate::message::{Body, Header, Message, TrainPart};
+use crate::node::Node;
 use crate::node::answer::is_later;
 use crate::node::columns::Asked;
-use crate::node::exchange::{Peer, Pending, Purpose};
+use crate::node::exchange::{Peer, Purpose};
 use crate::node::hear::Sign;
+use crate::node::round::EncodedSyn;
 use crate::node::versions::Written;
-use crate::node::{Node, Target};
 use crate::wire::{EncodeOptions, Version, size};
 
 impl Node {
@@ -121,12 +124,9 @@ impl Node {
         version: Version,
         wanted: &BTreeSet<NodeId>,
     ) {
-        let addrs = self.usable_addrs(&peer.node_id);
-        let (node_id, token) = (Some(peer.node_id.clone()), peer.token);
-        let target = Target { node_id, addrs, reply: Some(peer.path) };
         let preferred = self.link.preferred_message_len;
         let budget = self.exchanges.budget(Some(&peer.node_id), preferred, self.now);
-        let header = self.header(0, token);
+        let header = self.header(0, peer.token);
         let overhead = size::inquiry_overhead(&header);
         let mut groups: Vec<Vec<DigestEntry<'_>>> = Vec::new();
         let mut len = usize::MAX;
@@ -146,31 +146,18 @@ impl Node {
                 group.push(entry);
             }
         }
-        let share = (budget / groups.len().max(1)).max(preferred);
+        let share = (budget / groups.len().max(1)).max(preferred) as u64;
         let mut rng = self.rng.clone();
         let encode = |entries: Vec<DigestEntry<'_>>| {
-            let nonce = rand::Rng::random(&mut rng);
+            let nonce = rng.random();
             let header = Header { nonce, ..header.clone() };
-            let message = Message { header, body: Body::Inquiry { budget: share as u64, entries } };
-            (nonce, message.encode_with(&EncodeOptions::in_version(version)))
+            let message = Message { header, body: Body::Inquiry { budget: share, entries } };
+            let bytes = message.encode_with(&EncodeOptions::in_version(version));
+            EncodedSyn { nonce, range: (String::new(), None), asked: None, bytes }
         };
-        let messages: Vec<(u64, Vec<u8>)> = groups.into_iter().map(encode).collect();
+        let parts = groups.into_iter().map(encode).collect();
         self.rng = rng;
         let written = Written { version, again: false };
-        for (nonce, bytes) in messages {
-            let range = (String::new(), None);
-            let pending = Pending::new(
-                target.clone(),
-                Purpose::Round,
-                written,
-                range,
-                token,
-                share,
-                self.now,
-            );
-            self.exchanges.open(nonce, pending, self.config.limits.max_pending_exchanges);
-            self.watch_exchange(nonce);
-            self.transmit(target.clone(), bytes);
-        }
+        self.ask(&self.target_of(peer), Purpose::Round, written, peer.token, budget, parts);
     }
 }
