@@ -261,7 +261,7 @@ impl Members {
         let hash = self.hash.member(own_id, &own);
         let mut own_member = Some(SetMember { node_id: own_id.clone(), incarnation: own, hash });
         let mut members = Vec::with_capacity(self.nodes.len() + 1);
-        for (node_id, member) in self.nodes.iter().filter(|(_, member)| member.is_gossiped()) {
+        for (node_id, member) in self.gossiped() {
             if *node_id > *own_id {
                 members.extend(own_member.take());
             }
@@ -283,8 +283,8 @@ impl Members {
     }
 
     /// The members that are gossiped, in order.
-    pub(crate) fn gossiped(&self) -> impl Iterator<Item = &Member> {
-        self.nodes.values().filter(|member| member.is_gossiped())
+    pub(crate) fn gossiped(&self) -> impl Iterator<Item = (&NodeId, &Member)> {
+        self.nodes.iter().filter(|(_, member)| member.is_gossiped())
     }
 
     /// What hashes members.

@@ -191,19 +191,13 @@ impl Node {
             if *entry.node_id == *own || *entry.node_id == *sender {
                 continue;
             }
-            match member {
-                Some((node_id, member)) => self.compare(&mut answer, node_id, member, entry),
-                None if *heard == Heard::Unknown && asks => {
-                    answer.entries.push(DigestEntry::nothing(&entry.node_id, entry.incarnation));
-                }
-                None => {}
-            }
+            self.weigh(&mut answer, member, entry, *heard == Heard::Unknown && asks);
         }
         for (node_id, member) in members {
             self.tell_all(&mut answer, node_id, member);
         }
         if digest.covers(sender) && !header.observer {
-            self.ask_sender(&mut answer, header);
+            answer.entries.extend(self.lacks_of_sender(header));
         }
         if digest.covers(own) && !conflict {
             let view = digest.entries.iter().find(|entry| *entry.node_id == *own);
@@ -227,19 +221,30 @@ impl Node {
             if *entry.node_id == *self.config.node_id {
                 answer.stale.extend(if conflict { None } else { self.own_stale(Some(entry)) });
             } else if *entry.node_id != *header.sender.node_id {
-                match self.members.get_key_value(&entry.node_id) {
-                    Some((node_id, member)) if member.is_gossiped() => {
-                        self.compare(&mut answer, node_id, member, entry);
-                    }
-                    None if *heard == Heard::Unknown && asks => {
-                        let nothing = DigestEntry::nothing(&entry.node_id, entry.incarnation);
-                        answer.entries.push(nothing);
-                    }
-                    _ => {}
-                }
+                let member = self.members.get_key_value(&entry.node_id);
+                let member = member.filter(|(_, member)| member.is_gossiped());
+                self.weigh(&mut answer, member, entry, *heard == Heard::Unknown && asks);
             }
         }
         answer
+    }
+
+    /// What there is to say to an entry about somebody else. Of whom we do not know, we ask for all, if
+    /// `asks`.
+    fn weigh<'a>(
+        &self,
+        answer: &mut Answer<'a>,
+        member: Option<(&'a NodeId, &'a Member)>,
+        theirs: &'a DigestEntry<'_>,
+        asks: bool,
+    ) {
+        match member {
+            Some((node_id, member)) => self.compare(answer, node_id, member, theirs),
+            None if asks => {
+                answer.entries.push(DigestEntry::nothing(&theirs.node_id, theirs.incarnation));
+            }
+            None => {}
+        }
     }
 
     /// The peer does not know this node, or only an earlier incarnation of it.
@@ -281,23 +286,16 @@ impl Node {
         }
     }
 
-    /// What the sender has written that we do not have.
-    fn ask_sender<'a>(&'a self, answer: &mut Answer<'a>, header: &'a Header<'_>) {
+    /// What we have of the sender's log, if it has written more.
+    pub(super) fn lacks_of_sender<'a>(&'a self, header: &'a Header<'_>) -> Option<DigestEntry<'a>> {
         let sender = &header.sender;
-        match self.members.get_key_value(&sender.node_id) {
-            Some((node_id, member)) if member.incarnation == sender.incarnation => {
-                let ours = self.digest_entry(node_id, member);
-                let theirs = (sender.max_version, sender.last_gc_version);
-                if theirs > (ours.max_version, ours.last_gc_version) && !ours.frozen {
-                    answer.entries.push(ours);
-                }
-            }
-            Some(_) => {}
-            None => {
-                let entry = DigestEntry::nothing(&sender.node_id, sender.incarnation);
-                answer.entries.push(entry);
-            }
-        }
+        let Some((node_id, member)) = self.members.get_key_value(&sender.node_id) else {
+            return Some(DigestEntry::nothing(&sender.node_id, sender.incarnation));
+        };
+        let ours = self.digest_entry(node_id, member);
+        let theirs = (sender.max_version, sender.last_gc_version);
+        let lacks = theirs > (ours.max_version, ours.last_gc_version) && !ours.frozen;
+        (lacks && member.incarnation == sender.incarnation).then_some(ours)
     }
 
     pub(super) fn stale<'a>(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,12 @@ use crate::columns::{
     BUCKET, Cell, ColumnAnswer, Columns, Layout, Life, PositionVersions, Standing,
 };
 use crate::compact::{self, MemberSet, Reading};
-use crate::digest::DigestEntry;
 use crate::id::NodeId;
 use crate::membership::Member;
 use crate::message::{Header, SelfReport};
 use crate::node::Node;
 use crate::node::answer::{Answer, is_later};
-use crate::node::columns::told_versions;
+use crate::node::columns::{pair, told_versions};
 use crate::node::hear::Sign;
 use crate::reconcile::PeerView;
 use crate::wire::size;
@@ -38,8 +38,6 @@ pub(in crate::node) struct Read {
     standing: Standing,
     /// Positions of our set that the question should have named and did not.
     missing: Vec<usize>,
-    /// We ourselves are among these.
-    missing_me: bool,
 }
 
 impl Node {
@@ -65,55 +63,56 @@ impl Node {
                     return None;
                 }
                 let slots = (first..end).map(slot).collect();
-                let standing = Standing::Same;
-                Some(Read { set, slots, standing, missing: Vec::new(), missing_me: false })
+                Some(Read { set, slots, standing: Standing::Same, missing: Vec::new() })
             }
             Layout::Hashes { start, end, hashes } => {
-                let hash = self.members.hash();
-                let short = |member: u64| hash.short(member, header.nonce);
                 let range = set.range(start, end.as_deref());
-                let mut positions: HashMap<u64, Option<usize>> = HashMap::new();
-                for position in range.clone() {
-                    let Some(it) = set.get(position) else { break };
-                    match positions.entry(short(it.hash)) {
-                        Entry::Vacant(free) => _ = free.insert(Some(position)),
-                        // Two that look alike: neither can be meant.
-                        Entry::Occupied(mut taken) => _ = taken.insert(None),
-                    }
-                }
-                let of_sender = &header.sender;
-                let sender_hash = short(hash.member(&of_sender.node_id, &of_sender.incarnation));
-                let read = |it: &u64| match positions.get_mut(it) {
-                    // Whoever is named twice is meant at most once.
-                    Some(position) => position.take().map_or(Slot::Unknown, slot),
-                    None if *it == sender_hash => Slot::Sender,
-                    None => Slot::Unknown,
-                };
-                let slots: Vec<Slot> = hashes.iter().map(read).collect();
-                let named: Vec<usize> = slots
-                    .iter()
-                    .filter_map(|slot| match slot {
-                        Slot::Me => me,
-                        Slot::Sender => sender,
-                        Slot::Member(position) => Some(*position),
-                        Slot::Unknown => None,
-                    })
-                    .collect();
-                let mut is_named = vec![false; set.len()];
-                for position in named {
-                    if let Some(it) = is_named.get_mut(position) {
-                        *it = true;
-                    }
-                }
-                let is_missing =
-                    |it: &usize| is_named.get(*it) == Some(&false) && Some(*it) != sender;
-                let missing: Vec<usize> = range.filter(is_missing).collect();
-                let missing_me = me.is_some_and(|me| missing.contains(&me));
+                let (slots, missing) = self.find_hashes(&set, range, hashes, header, slot);
                 let same = missing.is_empty() && !slots.contains(&Slot::Unknown);
                 let standing = if same { Standing::Same } else { Standing::Other };
-                Some(Read { set, slots, standing, missing, missing_me })
+                Some(Read { set, slots, standing, missing })
             }
         }
+    }
+
+    /// Whom the hashes of a range mean, and the positions of it that none of them means.
+    fn find_hashes(
+        &self,
+        set: &MemberSet,
+        range: Range<usize>,
+        hashes: &[u64],
+        header: &Header<'_>,
+        slot: impl Fn(usize) -> Slot,
+    ) -> (Vec<Slot>, Vec<usize>) {
+        let hash = self.members.hash();
+        let short = |member: u64| hash.short(member, header.nonce);
+        let mut positions: HashMap<u64, Option<usize>> = HashMap::new();
+        for position in range.clone() {
+            let Some(it) = set.get(position) else { break };
+            match positions.entry(short(it.hash)) {
+                Entry::Vacant(free) => _ = free.insert(Some(position)),
+                // Two that look alike: neither can be meant.
+                Entry::Occupied(mut taken) => _ = taken.insert(None),
+            }
+        }
+        let sender = &header.sender;
+        let sender_hash = short(hash.member(&sender.node_id, &sender.incarnation));
+        let mut is_named = vec![false; set.len()];
+        let mut read = |it: &u64| match positions.get_mut(it).map(Option::take) {
+            // Whoever is named twice is meant at most once.
+            Some(Some(position)) => {
+                if let Some(it) = is_named.get_mut(position) {
+                    *it = true;
+                }
+                slot(position)
+            }
+            None if *it == sender_hash => Slot::Sender,
+            Some(None) | None => Slot::Unknown,
+        };
+        let slots = hashes.iter().map(&mut read).collect();
+        let is_missing =
+            |it: &usize| is_named.get(*it) == Some(&false) && slot(*it) != Slot::Sender;
+        (slots, range.filter(is_missing).collect())
     }
 
     /// Takes in the lives that a question tells of, and says what we know of them later. True if it says
@@ -140,8 +139,10 @@ impl Node {
             let refs = self.member_refs(&read.set);
             for (at, (cell, slot)) in (0_u32..).zip(columns.cells.iter().zip(&read.slots)) {
                 let life = if matches!(cell, Cell::Listed) { lives.next() } else { None };
-                let (position, member) = match slot {
-                    Slot::Member(position) => (*position, refs.get(*position).copied().flatten()),
+                let known = match slot {
+                    Slot::Member(position) => {
+                        read.set.get(*position).zip(refs.get(*position).copied().flatten())
+                    }
                     Slot::Me => {
                         let (more, unclear) = self.life_of_mine(cell, life, tenth);
                         conflict = conflict.or(more);
@@ -149,9 +150,9 @@ impl Node {
                         continue;
                     }
                     Slot::Sender => continue,
-                    Slot::Unknown => (usize::MAX, None),
+                    Slot::Unknown => None,
                 };
-                let (Some(it), Some(member)) = (read.set.get(position), member) else {
+                let Some((it, member)) = known else {
                     if matches!(cell, Cell::NotLive) {
                         not_live.add(at, 0);
                     }
@@ -231,11 +232,6 @@ impl Node {
         (Some(report), false)
     }
 
-    fn life(&self, position: u32, member: &Member) -> Life {
-        let heartbeat = member.vitals.heartbeat();
-        Life { position, heartbeat, age: Some(self.age_of(member)) }
-    }
-
     fn tell_life(&self, answer: &mut ColumnAnswer, position: u32, member: &Member) {
         match self.cell_of(member) {
             cell @ Cell::Young { .. } => answer.newer.push((position, cell)),
@@ -256,30 +252,24 @@ impl Node {
         let mut answer = Answer::default();
         let refs = self.member_refs(&read.set);
         let mut listed = columns.versions.iter().peekable();
-        let slots = (0_u32..).zip(&read.slots).collect::<Vec<_>>();
-        for (slots, bucket) in slots.chunks(BUCKET).zip(&columns.buckets) {
+        let mut positions = 0_u32..;
+        for (slots, bucket) in read.slots.chunks(BUCKET).zip(&columns.buckets) {
             let mut theirs = self.members.hash().versions(header.nonce);
             let mut unlisted = Vec::new();
-            for (at, slot) in slots {
-                let entry = listed.next_if(|it| it.position == *at);
+            for (slot, at) in slots.iter().zip(&mut positions) {
+                let entry = listed.next_if(|it| it.position == at);
                 let member = match slot {
                     Slot::Member(position) => refs.get(*position).copied().flatten(),
                     _ => None,
                 };
                 let (m, g) = match (entry, slot) {
                     (_, Slot::Sender) => {
-                        self.ask_sender_at(&mut answer, &mut told, *at, header);
+                        self.ask_sender_at(&mut answer, &mut told, at, header);
                         (header.sender.max_version, header.sender.last_gc_version)
                     }
                     (Some(it), _) => (it.max_version, it.last_gc_version),
-                    (None, Slot::Me) => {
-                        let ours = self.own.replica().versions();
-                        (ours.max_version, ours.last_gc_version)
-                    }
-                    (None, _) => member.map_or((0, 0), |member| {
-                        let ours = told_versions(member);
-                        (ours.max_version, ours.last_gc_version)
-                    }),
+                    (None, Slot::Me) => pair(self.own.replica().versions()),
+                    (None, _) => member.map_or((0, 0), |member| pair(told_versions(member))),
                 };
                 theirs.add(m, g);
                 match (slot, entry) {
@@ -291,17 +281,20 @@ impl Node {
                         let (Some(it), Some(member)) = (read.set.get(*position), member) else {
                             continue;
                         };
-                        let Some((node_id, _)) = self.members.get_key_value(&it.node_id) else {
-                            continue;
-                        };
                         match entry {
-                            None => unlisted.push((*at, node_id, member)),
+                            None => unlisted.push((at, &it.node_id, member)),
                             Some(theirs) => {
-                                self.compare_at(&mut answer, &mut told, node_id, member, theirs);
+                                self.compare_at(
+                                    &mut answer,
+                                    &mut told,
+                                    &it.node_id,
+                                    member,
+                                    theirs,
+                                );
                             }
                         }
                     }
-                    (Slot::Unknown, _) if asks => told.unknown.push(*at),
+                    (Slot::Unknown, _) if asks => told.unknown.push(at),
                     _ => {}
                 }
             }
@@ -318,11 +311,11 @@ impl Node {
                 self.tell_all(&mut answer, &it.node_id, member);
             }
         }
-        if read.missing_me && !conflict {
+        let me = read.set.position(&self.config.node_id);
+        if !conflict && me.is_some_and(|me| read.missing.contains(&me)) {
             answer.stale.extend(self.own_stale(None));
         }
         told.versions.sort_unstable_by_key(|it| it.position);
-        told.versions.dedup_by_key(|it| it.position);
         answer.entries.sort_by(|a, b| a.node_id.cmp(&b.node_id));
         answer.columns = Some(told);
         answer
@@ -347,7 +340,7 @@ impl Node {
         }
     }
 
-    /// What the sender has written that we do not have.
+    /// What the sender has written that we do not have, by its position if it is a member.
     fn ask_sender_at<'a>(
         &'a self,
         answer: &mut Answer<'a>,
@@ -355,18 +348,11 @@ impl Node {
         position: u32,
         header: &'a Header<'_>,
     ) {
-        let sender = &header.sender;
-        let Some((node_id, member)) = self.members.get_key_value(&sender.node_id) else {
-            answer.entries.push(DigestEntry::nothing(&sender.node_id, sender.incarnation));
-            return;
-        };
-        if member.incarnation != sender.incarnation {
-            return;
-        }
-        let ours = self.digest_entry(node_id, member);
-        let theirs = (sender.max_version, sender.last_gc_version);
-        if theirs > (ours.max_version, ours.last_gc_version) && !ours.frozen {
+        let Some(ours) = self.lacks_of_sender(header) else { return };
+        if self.members.get(&header.sender.node_id).is_some() {
             told.versions.push(PositionVersions::of(position, &ours));
+        } else {
+            answer.entries.push(ours);
         }
     }
 
@@ -403,10 +389,13 @@ fn keep<T>(list: &mut Vec<T>, start: usize, left: &mut usize, len: impl Fn(&T) -
     for index in (0..count).map(|offset| (start + offset) % count) {
         let Some(item) = list.get(index) else { continue };
         let len = len(item);
-        cut |= len > *left;
-        if !cut {
-            *left -= len;
-            kept.iter_mut().skip(index).take(1).for_each(|it| *it = true);
+        cut = len > *left;
+        if cut {
+            break;
+        }
+        *left -= len;
+        if let Some(it) = kept.get_mut(index) {
+            *it = true;
         }
     }
     let mut kept = kept.into_iter();

@@ -14,7 +14,7 @@ use crate::id::NodeId;
 use crate::membership::Member;
 use crate::message::{Body, Header, Message};
 use crate::node::Node;
-use crate::node::columns::told_versions;
+use crate::node::columns::{pair, told_versions};
 use crate::node::round::EncodedSyn;
 use crate::wire::{EncodeOptions, Version, size};
 
@@ -182,7 +182,7 @@ impl Node {
             // In the same order, and complete: no names need to be compared.
             let me = set.position(&self.config.node_id).unwrap_or(set.len());
             let mut members = Vec::with_capacity(set.len());
-            members.extend(self.members.gossiped().map(Some));
+            members.extend(self.members.gossiped().map(|(_, member)| Some(member)));
             members.insert(me.min(members.len()), None);
             return members;
         }
@@ -195,19 +195,16 @@ impl Node {
 
     fn told_of(&self, node_id: &NodeId, member: &Member, peer: Option<&str>) -> Told {
         let cell = self.cell_of(member);
-        let heartbeat = member.vitals.heartbeat();
-        let life = || Life { position: 0, heartbeat, age: Some(self.age_of(member)) };
         let since = self.now - self.config.gossip_interval * LISTED_INTERVALS;
         let lists =
             member.changed_at >= since || peer == Some(node_id) || member.is_unsettled(self.now);
         let versions = || PositionVersions::of(0, &self.digest_entry(node_id, member));
-        let told = told_versions(member);
         Told {
             cell,
-            heartbeat,
-            life: matches!(cell, Cell::Listed).then(life),
+            heartbeat: member.vitals.heartbeat(),
+            life: matches!(cell, Cell::Listed).then(|| self.life(0, member)),
             versions: lists.then(versions),
-            pair: (told.max_version, told.last_gc_version),
+            pair: pair(told_versions(member)),
         }
     }
 
@@ -217,13 +214,12 @@ impl Node {
         let age = self.now.since(self.identity.emitted_at);
         let cell = compact::cell_of(heartbeat, age, self.config.gossip_interval / 10);
         let life = || Life { position: 0, heartbeat, age: Some(age) };
-        let versions = self.own.replica().versions();
         Told {
             cell,
             heartbeat,
             life: matches!(cell, Cell::Listed).then(life),
             versions: None,
-            pair: (versions.max_version, versions.last_gc_version),
+            pair: pair(self.own.replica().versions()),
         }
     }
 

@@ -8,7 +8,7 @@ pub(super) use ask::Asked;
 
 use std::time::Duration;
 
-use crate::columns::Cell;
+use crate::columns::{Cell, Life};
 use crate::compact::{self, Reading};
 use crate::membership::Member;
 use crate::node::Node;
@@ -18,6 +18,12 @@ impl Node {
     /// The age of what is known of a member.
     fn age_of(&self, member: &Member) -> Duration {
         self.now.since(member.vitals.last_sign_of_life())
+    }
+
+    /// A member's life in full.
+    fn life(&self, position: u32, member: &Member) -> Life {
+        let heartbeat = member.vitals.heartbeat();
+        Life { position, heartbeat, age: Some(self.age_of(member)) }
     }
 
     /// What a column says of a member's life.
@@ -40,4 +46,9 @@ impl Node {
 /// The versions that a digest tells of a member: of a second copy, while that is fetched.
 fn told_versions(member: &Member) -> Versions {
     member.fresh.as_deref().unwrap_or(&member.replica).versions()
+}
+
+/// What the hashes of versions are made of.
+fn pair(versions: Versions) -> (u64, u64) {
+    (versions.max_version, versions.last_gc_version)
 }
