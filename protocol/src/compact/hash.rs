@@ -146,4 +146,26 @@ mod tests {
         assert_ne!(first, HASH.member("nod", &run(1, 1)));
         assert!(HASH.short(first, 3) < 1 << (8 * SHORT_HASH_LEN));
     }
+
+    /// Computed by another program, from docs/wire-format.md: nodes of all builds make the same ones.
+    #[test]
+    fn the_hashes_are_the_same_for_ever() {
+        let hash = MemberHash::new(crate::wire::cluster_id_hash("golden"), u64::MAX);
+        let run = |generation_id, boot| Incarnation { generation_id, boot };
+        let first = hash.member("node-1", &run(1_760_000_000_000, 0x0123_4567_89AB_CDEF));
+        let second = hash.member("node-2", &run(1_760_000_000_001, 2));
+        assert_eq!((first, second), (0xED27_2593_C088_EC63, 0x5CED_2684_54C1_F041));
+        assert_eq!(hash.set([first, second].into_iter()), 0xB96C_2DFB_C74C_3B4B);
+
+        let nonce = 0x1122_3344_5566_7788;
+        assert_eq!(hash.short(first, nonce), 0x1DBF_7A33_1EDE);
+        let mut versions = hash.versions(nonce);
+        versions.add(300, 0);
+        versions.add(128, 100);
+        assert_eq!(versions.finish(), 0x61A7);
+        let mut lives = hash.lives(nonce);
+        lives.add(0, 42);
+        lives.add(7, 1_000);
+        assert_eq!(lives.finish(), 0x3BC6_AFE2);
+    }
 }
