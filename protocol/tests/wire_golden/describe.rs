@@ -7,7 +7,8 @@ use std::time::Duration;
 use chitchat_protocol::message::{Body, Header, Message, Refusal, SelfReport, TrainPart};
 use chitchat_protocol::wire::{Frame, Kind};
 use chitchat_protocol::{
-    DecodeError, DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta, PruneSection,
+    DecodeError, DeltaEntry, DeltaOp, Digest, DigestEntry, Incarnation, NodeDelta, PruneCursor,
+    PruneSection,
 };
 use serde_json::{Value, json};
 
@@ -165,12 +166,18 @@ fn digest_entry(entry: &DigestEntry<'_>, header: &Header<'_>) -> Value {
         "age": entry.age.map(|age| tenths(age, header)),
         "max_version": entry.max_version,
         "last_gc_version": entry.last_gc_version,
-        "cursor": entry.cursor.map(|it| json!({
-            "position": it.position, "gc_version": it.gc_version,
-        })),
-        "parked": entry.parked.map(|(from, to)| json!({ "from": from, "to": to })),
+        "cursor": cursor(entry.cursor),
+        "parked": parked(entry.parked),
         "frozen": entry.frozen,
     })
+}
+
+pub(crate) fn cursor(cursor: Option<PruneCursor>) -> Value {
+    json!(cursor.map(|it| json!({ "position": it.position, "gc_version": it.gc_version })))
+}
+
+pub(crate) fn parked(parked: Option<(u64, u64)>) -> Value {
+    json!(parked.map(|(from, to)| json!({ "from": from, "to": to })))
 }
 
 fn delta(delta: &NodeDelta<'_>, header: &Header<'_>) -> Value {

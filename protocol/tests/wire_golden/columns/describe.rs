@@ -6,7 +6,7 @@ use chitchat_protocol::columns::{
 use chitchat_protocol::message::Header;
 use serde_json::{Value, json};
 
-use crate::describe::{hex, tenths};
+use crate::describe::{cursor, hex, parked, tenths};
 
 pub(crate) fn question(columns: &Columns<'_>, header: &Header<'_>) -> Value {
     let layout = match &columns.layout {
@@ -71,10 +71,8 @@ fn versions(it: &PositionVersions) -> Value {
         "position": it.position,
         "max_version": it.max_version,
         "last_gc_version": it.last_gc_version,
-        "cursor": it.cursor.map(|it| json!({
-            "position": it.position, "gc_version": it.gc_version,
-        })),
-        "parked": it.parked.map(|(from, to)| json!({ "from": from, "to": to })),
+        "cursor": cursor(it.cursor),
+        "parked": parked(it.parked),
         "frozen": it.frozen,
     })
 }

@@ -1,5 +1,7 @@
 //! What decoding does with bytes that no correct node sends: an error, at little cost.
 
+mod columns;
+
 use std::borrow::Cow;
 use std::time::Duration;
 

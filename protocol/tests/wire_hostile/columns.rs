@@ -1,13 +1,13 @@
 //! What decoding does with digests in columns that no correct node sends.
 
-use std::time::Duration;
-
+use chitchat_protocol::DecodeError;
 use chitchat_protocol::columns::{
     BUCKET, Cell, ColumnAnswer, Columns, Layout, Life, PositionVersions, Standing,
 };
-use chitchat_protocol::message::{Body, Header, Message, SenderEntry, TrainPart};
-use chitchat_protocol::wire::{DecodeLimits, EncodeOptions, Frame, VersionRange};
-use chitchat_protocol::{DecodeError, Incarnation};
+use chitchat_protocol::message::{Body, Message};
+use chitchat_protocol::wire::{DecodeLimits, EncodeOptions, Frame};
+
+use crate::{LAST, decode, message, varint};
 
 const COLUMN_SYN: u8 = 7;
 const COLUMN_SYN_ACK: u8 = 8;
@@ -15,26 +15,7 @@ const COLUMN_SYN_ACK: u8 = 8;
 const YOUNG: Cell = Cell::Young { heartbeat: 15, age: 70 };
 
 fn encode(body: Body<'_>) -> Vec<u8> {
-    let sender = SenderEntry {
-        node_id: "a".into(),
-        incarnation: Incarnation { generation_id: 1, boot: 2 },
-        heartbeat: 3,
-        age: Duration::ZERO,
-        max_version: 4,
-        last_gc_version: 0,
-    };
-    let header = Header {
-        cluster_id_hash: 1,
-        nonce: 5,
-        echo: 6,
-        versions: VersionRange::BUILD,
-        gossip_interval: Duration::from_millis(1),
-        sender,
-        observer: false,
-        observed: None,
-        about_you: None,
-    };
-    Message { header, body }.encode_with(&EncodeOptions::plain().with_version(2).unwrap())
+    message(body).encode_with(&EncodeOptions::plain().with_version(2).unwrap())
 }
 
 /// A message with this behind the header.
@@ -51,12 +32,13 @@ fn question(columns: Columns<'_>) -> Vec<u8> {
 }
 
 fn answer(answer: ColumnAnswer) -> Vec<u8> {
-    let part = TrainPart { index: 0, last: true, more: false };
-    encode(Body::ColumnSynAck { part, budget: 0, answer, entries: Vec::new(), deltas: Vec::new() })
-}
-
-fn decode(bytes: &[u8]) -> Result<Message<'static>, DecodeError> {
-    Message::decode(bytes, &DecodeLimits::default())
+    encode(Body::ColumnSynAck {
+        part: LAST,
+        budget: 0,
+        answer,
+        entries: Vec::new(),
+        deltas: Vec::new(),
+    })
 }
 
 fn of(cells: Vec<Cell>) -> Columns<'static> {
@@ -84,16 +66,6 @@ fn versions(position: u32) -> PositionVersions {
         parked: None,
         frozen: false,
     }
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(u8::try_from(value & 0x7F).unwrap() | 0x80);
-        value >>= 7;
-    }
-    bytes.push(u8::try_from(value).unwrap());
-    bytes
 }
 
 /// Memory that the columns of a message take.
