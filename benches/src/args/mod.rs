@@ -137,42 +137,34 @@ fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
+/// What all measurements have, borrowed as the measurement is.
+macro_rules! common {
+    ($bench:expr) => {
+        match $bench {
+            Bench::Steady(Steady { common, .. })
+            | Bench::ScaleKeys(ScaleKeys { common, .. })
+            | Bench::Churn(Churn { common, .. })
+            | Bench::Join(Join { common, .. })
+            | Bench::Limit(Limit { common, .. })
+            | Bench::Detect(Detect { common, .. })
+            | Bench::Converge(Converge { common, .. })
+            | Bench::Pause(Pause { common, .. })
+            | Bench::Memory(Memory { common, .. })
+            | Bench::QuicOverhead(QuicOverhead { common, .. }) => common,
+        }
+    };
+}
+
 impl Bench {
     pub(crate) fn common(&self) -> &Common {
-        match self {
-            Bench::Steady(Steady { common, .. })
-            | Bench::ScaleKeys(ScaleKeys { common, .. })
-            | Bench::Churn(Churn { common, .. })
-            | Bench::Join(Join { common, .. })
-            | Bench::Limit(Limit { common, .. })
-            | Bench::Detect(Detect { common, .. })
-            | Bench::Converge(Converge { common, .. })
-            | Bench::Pause(Pause { common, .. })
-            | Bench::Memory(Memory { common, .. })
-            | Bench::QuicOverhead(QuicOverhead { common, .. }) => common,
-        }
-    }
-
-    fn common_mut(&mut self) -> &mut Common {
-        match self {
-            Bench::Steady(Steady { common, .. })
-            | Bench::ScaleKeys(ScaleKeys { common, .. })
-            | Bench::Churn(Churn { common, .. })
-            | Bench::Join(Join { common, .. })
-            | Bench::Limit(Limit { common, .. })
-            | Bench::Detect(Detect { common, .. })
-            | Bench::Converge(Converge { common, .. })
-            | Bench::Pause(Pause { common, .. })
-            | Bench::Memory(Memory { common, .. })
-            | Bench::QuicOverhead(QuicOverhead { common, .. }) => common,
-        }
+        common!(self)
     }
 
     /// Fills in what was left open.
     pub(crate) fn complete(&mut self) {
         let short = matches!(self, Bench::Detect(_) | Bench::Pause(_));
         let sockets = matches!(self, Bench::QuicOverhead(_));
-        let common = self.common_mut();
+        let common = common!(self);
         common.interval.get_or_insert(if short { 300 } else { 1_000 });
         if sockets {
             common.time = Time::Real;

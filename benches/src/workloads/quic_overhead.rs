@@ -1,12 +1,14 @@
 //! The same cluster over QUIC with mutual TLS, and over UDP.
 
+use anyhow::Context as _;
+
 use crate::apart;
 use crate::args::QuicOverhead;
 use crate::heap::Heap;
 use crate::machine::{Loopback, cpu_time, resident};
 use crate::report::Line;
 use crate::subject::{Subject, TransportKind};
-use crate::workloads::PATIENCE;
+use crate::workloads::steady::settle;
 use crate::world::World;
 
 /// Keys of each node.
@@ -22,9 +24,7 @@ pub(crate) fn quic_overhead<S: Subject>(args: &QuicOverhead) -> anyhow::Result<L
     let mut world = World::<S>::new(&args.common)?;
     let (memory, heap, wire) = (resident(), Heap::now(), Loopback::now());
     let (begin, cpu) = (world.now(), cpu_time());
-    world.start(nodes, KEYS)?;
-    let converged = world.converge(KEYS, PATIENCE);
-    anyhow::ensure!(converged.is_some(), "{name}: not converged within {PATIENCE:?}");
+    settle(&mut world, nodes, KEYS).context(name)?;
     let seconds = (world.now() - begin).as_secs_f64();
     let cpu = cpu_time() - cpu - S::preparations(&world.network);
     let per_node = |figure: f64| figure / nodes as f64;

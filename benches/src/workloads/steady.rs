@@ -36,9 +36,7 @@ fn measure<S: Subject>(
     length: Duration,
 ) -> anyhow::Result<Line> {
     let (resident_before, heap_before) = (resident(), Heap::now());
-    world.start(nodes, keys)?;
-    let converged = world.converge(keys, PATIENCE);
-    anyhow::ensure!(converged.is_some(), "{}: not converged within {PATIENCE:?}", S::NAME);
+    settle(world, nodes, keys)?;
     // What was left over from the start is gone after this.
     world.pass(world.interval * 5);
     forget_peak();
@@ -55,15 +53,25 @@ fn measure<S: Subject>(
     Ok(line)
 }
 
-/// Used by what else needs a settled cluster.
+/// Starts nodes, and waits until all have everything of all.
+pub(crate) fn settle<S: Subject>(
+    world: &mut World<S>,
+    nodes: usize,
+    keys: usize,
+) -> anyhow::Result<()> {
+    world.start(nodes, keys)?;
+    let converged = world.converge(keys, PATIENCE);
+    anyhow::ensure!(converged.is_some(), "{}: not converged within {PATIENCE:?}", S::NAME);
+    Ok(())
+}
+
+/// A cluster that has settled.
 pub(crate) fn settled<S: Subject>(
     common: &Common,
     nodes: usize,
     keys: usize,
 ) -> anyhow::Result<World<S>> {
     let mut world = World::<S>::new(common)?;
-    world.start(nodes, keys)?;
-    let converged = world.converge(keys, PATIENCE);
-    anyhow::ensure!(converged.is_some(), "{}: not converged within {PATIENCE:?}", S::NAME);
+    settle(&mut world, nodes, keys)?;
     Ok(world)
 }
