@@ -89,7 +89,12 @@ impl Subject for Ours {
 
     async fn spawn(network: &Network, spec: NodeSpec) -> anyhow::Result<ChitchatHandle> {
         let node_id = spec.peer.node_id;
-        let config = ChitchatConfig::builder(CLUSTER, &*node_id)
+        let builder = ChitchatConfig::builder(CLUSTER, &*node_id);
+        let builder = match spec.push_fanout {
+            Some(peers) => builder.push_fanout(peers),
+            None => builder,
+        };
+        let config = builder
             .listen([spec.peer.addr])
             .seeds(spec.seeds.iter().map(SocketAddr::to_string))
             .gossip_interval(spec.interval)

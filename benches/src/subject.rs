@@ -29,6 +29,8 @@ pub(crate) struct NodeSpec {
     pub(crate) peer: Peer,
     pub(crate) seeds: Vec<SocketAddr>,
     pub(crate) interval: Duration,
+    /// Of the library of this workspace; `None`: its default.
+    pub(crate) push_fanout: Option<usize>,
     pub(crate) key_values: Vec<(String, String)>,
 }
 

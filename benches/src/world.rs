@@ -32,6 +32,7 @@ pub(crate) struct World<S: Subject> {
     /// Addresses that were given out, on the network in memory.
     addresses: u32,
     is_virtual: bool,
+    push_fanout: Option<usize>,
     kind: TransportKind,
     subject: PhantomData<S>,
 }
@@ -67,6 +68,7 @@ impl<S: Subject> World<S> {
             rng: StdRng::seed_from_u64(common.seed),
             addresses: 0,
             is_virtual,
+            push_fanout: common.push_fanout.map(usize::from),
             kind,
             subject: PhantomData,
         })
@@ -118,8 +120,13 @@ impl<S: Subject> World<S> {
     pub(crate) fn spawn(&mut self, key_values: Vec<(String, String)>) -> anyhow::Result<()> {
         let peer = self.peer()?;
         let seed = self.peers.first().map_or(peer.addr, |first| first.addr);
-        let spec =
-            NodeSpec { peer: peer.clone(), seeds: vec![seed], interval: self.interval, key_values };
+        let spec = NodeSpec {
+            peer: peer.clone(),
+            seeds: vec![seed],
+            interval: self.interval,
+            push_fanout: self.push_fanout,
+            key_values,
+        };
         let node = self.runtime.block_on(S::spawn(&self.network, spec))?;
         self.nodes.push(node);
         self.peers.push(peer);

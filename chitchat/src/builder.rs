@@ -120,6 +120,27 @@ impl ChitchatConfigBuilder {
         self
     }
 
+    /// Live peers that are told at once of what is written, and of what a push brought. Default: 3; 0 to 16.
+    /// With 0 changes go by rounds only: a write reaches all in a few gossip intervals instead of some tens
+    /// of milliseconds, and costs no messages of its own.
+    pub fn push_fanout(mut self, peers: usize) -> Self {
+        self.protocol.push_fanout = peers;
+        self
+    }
+
+    /// How long a change waits for others before it is pushed with them. Default: 20 ms; 1 ms to 1 s.
+    pub fn push_delay(mut self, delay: Duration) -> Self {
+        self.protocol.push_delay = delay;
+        self
+    }
+
+    /// What pushes, and questions that come of them, may take in a second, in bytes of messages. Beyond
+    /// that, changes go by rounds. Default: 65,536; at least 1,024.
+    pub fn push_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.protocol.push_bytes_per_second = bytes;
+        self
+    }
+
     /// The level of suspicion above which a node counts as dead. Default: 8; 1 to 1,000. With the
     /// default, a calm node is declared dead after about 6 intervals of silence; the wait is
     /// proportional.

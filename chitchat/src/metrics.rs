@@ -58,6 +58,8 @@ pub const RENEGOTIATED: &str = "chitchat_renegotiated_total";
 pub const NO_COMMON_VERSION: &str = "chitchat_no_common_version_total";
 /// Messages that the transport did not take, by reason.
 pub const SEND_ERRORS: &str = "chitchat_send_errors_total";
+/// News of writes, by whether they were told at once or withheld because of what pushes may take.
+pub const PUSHES: &str = "chitchat_pushes_total";
 /// Messages that the transport lost, by reason.
 pub const DROPPED: &str = "chitchat_transport_dropped_total";
 /// Failures of the environment that the transport survived, by error.
@@ -157,6 +159,8 @@ impl Meter {
             (DELTAS, "outcome", "frozen", protocol.deltas_frozen),
             (DELTAS, "outcome", "invalid", protocol.deltas_invalid),
             (DELTAS, "outcome", "behind_floor", protocol.deltas_behind_floor),
+            (PUSHES, "outcome", "told", protocol.pushes),
+            (PUSHES, "outcome", "withheld", protocol.pushes_withheld),
             (REFUSED, "reason", "malformed", protocol.refused_malformed),
             (REFUSED, "reason", "version", protocol.refused_version),
             (REFUSED, "reason", "cluster", protocol.refused_cluster),

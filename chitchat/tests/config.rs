@@ -97,9 +97,12 @@ fn a_seed_is_a_host_and_a_port() {
 
 #[test]
 fn settings_out_of_their_limits_are_named() {
-    let wrong: [(ChitchatConfigBuilder, &str); 8] = [
+    let wrong: [(ChitchatConfigBuilder, &str); 11] = [
         (valid().gossip_interval(Duration::from_millis(9)), "gossip_interval"),
         (valid().fanout(0), "fanout"),
+        (valid().push_fanout(17), "push_fanout"),
+        (valid().push_delay(Duration::ZERO), "push_delay"),
+        (valid().push_bytes_per_second(0), "push_bytes_per_second"),
         (valid().phi_threshold(f64::NAN), "phi_threshold"),
         (valid().max_interval(Duration::from_millis(1)), "max_interval"),
         (valid().marked_for_deletion_grace_period(Duration::ZERO), "marked_for_deletion"),

@@ -23,7 +23,7 @@ MAX_ID_LEN = 255
 MAX_RATIO = 16
 MAX_DECOMPRESSED_LEN = 16 << 20
 KINDS = ["unsupported", "syn", "syn_ack", "ack", "push", "push_ack", "refused"]
-KINDS_2 = KINDS + ["column_syn", "column_syn_ack", "inquiry"]
+KINDS_2 = KINDS + ["column_syn", "column_syn_ack", "inquiry", "news"]
 REASONS = ["generation_from_the_future", "too_many_nodes"]
 
 
@@ -500,6 +500,8 @@ class Body2(Body):
             }
         if kind == "inquiry":
             return {"budget": self.u64(), "entries": self.digest_entries()}
+        if kind == "news":
+            return {"changed": self.list(7, self.changed), "deltas": self.deltas()}
         return super().body(kind)
 
     def bits(self, count, width):
@@ -520,6 +522,9 @@ class Body2(Body):
             else:
                 raise malformed("a cell that is none")
         return cells
+
+    def changed(self):
+        return {"hash": self.take(6)[::-1].hex(), "max_version": self.version()}
 
     def life(self, position):
         return {"position": position, "heartbeat": self.version(), "age": self.known_age()}

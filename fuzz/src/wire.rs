@@ -50,6 +50,7 @@ pub fn wire_decode_with(
         Body::SynAck { deltas, .. }
         | Body::ColumnSynAck { deltas, .. }
         | Body::Ack { deltas, .. }
+        | Body::News { deltas, .. }
         | Body::Push { deltas } => apply(deltas),
         Body::Syn { .. }
         | Body::ColumnSyn { .. }

@@ -44,6 +44,15 @@ pub struct Config {
     pub gossip_interval: Duration,
     /// Live peers per round. Default: 3; 1 to 16.
     pub fanout: usize,
+    /// Live peers that are told at once of what is written, and of what a push brought (ALGORITHM.md, rules
+    /// N1 to N4). Default: 3; 0 to 16. With 0 the node neither pushes nor asks because of pushes, and
+    /// what changes goes by rounds.
+    pub push_fanout: usize,
+    /// How long a change waits for others before it is pushed with them. Default: 20 ms; 1 ms to 1 s.
+    pub push_delay: Duration,
+    /// What pushes, and questions that come of them, may take in a second, in bytes of messages. Beyond that,
+    /// changes go by rounds. Default: 65,536; at least 1,024.
+    pub push_bytes_per_second: u64,
     /// A node whose phi exceeds this is dead. Default: 8. With the default, a calm node is
     /// declared dead after about 6 intervals of silence; the wait is proportional.
     pub phi_threshold: f64,
@@ -85,6 +94,9 @@ impl Config {
             seeds: Vec::new(),
             gossip_interval: Duration::from_millis(500),
             fanout: 3,
+            push_fanout: 3,
+            push_delay: Duration::from_millis(20),
+            push_bytes_per_second: 65_536,
             phi_threshold: 8.0,
             max_interval: Duration::from_secs(10),
             marked_for_deletion_grace_period: Duration::from_secs(2 * 3600),
@@ -183,6 +195,17 @@ impl Config {
         }
         if !(1..=16).contains(&self.fanout) {
             return out_of_range("fanout", self.fanout.to_string(), "between 1 and 16");
+        }
+        if self.push_fanout > 16 {
+            return out_of_range("push_fanout", self.push_fanout.to_string(), "at most 16");
+        }
+        if !(Duration::from_millis(1)..=Duration::from_secs(1)).contains(&self.push_delay) {
+            let value = format!("{:?}", self.push_delay);
+            return out_of_range("push_delay", value, "between 1 ms and 1 s");
+        }
+        if self.push_bytes_per_second < 1_024 {
+            let value = self.push_bytes_per_second.to_string();
+            return out_of_range("push_bytes_per_second", value, "at least 1024");
         }
         if !(self.phi_threshold.is_finite() && (1.0..=1_000.0).contains(&self.phi_threshold)) {
             let value = self.phi_threshold.to_string();

@@ -104,6 +104,11 @@ impl Member {
         self.initial.is_some_and(|initial| self.replica.versions().max_version >= initial)
     }
 
+    /// Of name and incarnation.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
     pub(crate) fn has_left(&self) -> bool {
         self.left
     }

@@ -138,7 +138,15 @@ pub enum Body<'a> {
         /// What the sender has of these members. Ascending by node id.
         entries: Vec<DigestEntry<'a>>,
     },
-    /// News that nobody asked for.
+    /// What has changed a moment ago, to whom nobody asked for it. From wire version 2 on.
+    News {
+        /// How far the sender's copies of what changed lately go, those in the deltas among them: who has
+        /// less, asks for it.
+        changed: Vec<Changed>,
+        /// The changes that the sender has just heard of.
+        deltas: Vec<NodeDelta<'a>>,
+    },
+    /// That the sender leaves.
     Push {
         /// The news.
         deltas: Vec<NodeDelta<'a>>,
@@ -170,11 +178,22 @@ impl Body<'_> {
             Body::ColumnSyn { .. } => "column-syn",
             Body::ColumnSynAck { .. } => "column-syn-ack",
             Body::Inquiry { .. } => "inquiry",
+            Body::News { .. } => "news",
             Body::Push { .. } => "push",
             Body::PushAck { .. } => "push-ack",
             Body::Refused { .. } => "refused",
         }
     }
+}
+
+/// How far the sender of [news](Body::News) has a member's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The lower 48 bits are the short hash of the member's name and incarnation under the nonce of the
+    /// message; the others are not written.
+    pub hash: u64,
+    /// The sender's copy is complete up to here.
+    pub max_version: u64,
 }
 
 /// Where a message stands in its train. Every part can be used alone and in any order.

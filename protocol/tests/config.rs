@@ -59,9 +59,13 @@ fn addresses_that_name_no_host_are_not_advertised() {
 #[test]
 fn numbers_out_of_their_range_are_named() {
     type Change = fn(&mut Config);
-    let cases: [(&str, Change); 6] = [
+    let cases: [(&str, Change); 10] = [
         ("gossip_interval", |config| config.gossip_interval = Duration::from_millis(1)),
         ("fanout", |config| config.fanout = 0),
+        ("push_fanout", |config| config.push_fanout = 17),
+        ("push_delay", |config| config.push_delay = Duration::ZERO),
+        ("push_delay", |config| config.push_delay = Duration::from_secs(2)),
+        ("push_bytes_per_second", |config| config.push_bytes_per_second = 0),
         ("phi_threshold", |config| config.phi_threshold = f64::NAN),
         ("max_interval", |config| config.max_interval = Duration::from_millis(1)),
         ("limits.max_nodes", |config| config.limits.max_nodes = 1),

@@ -68,6 +68,11 @@ pub(crate) struct Common {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub(crate) interval: Option<u64>,
 
+    /// Peers that a node of ours tells at once of what is written; with 0 all goes by rounds. The original
+    /// has none. [default: the library's]
+    #[arg(long, value_name = "PEERS", value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub(crate) push_fanout: Option<u8>,
+
     /// Decides ids, values, and when nodes start.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

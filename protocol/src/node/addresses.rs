@@ -217,7 +217,9 @@ impl Node {
     /// Announces the present addresses. The identity stays.
     fn readdress(&mut self) {
         let text = encode_addrs(self.addresses.advertised());
+        let before = self.own.replica().versions().max_version;
         self.own.set_reserved(KEY_ADDRS, &text, self.now);
         self.dirty.insert(self.config.node_id.clone());
+        self.tell_own(before);
     }
 }

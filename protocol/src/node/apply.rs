@@ -31,7 +31,7 @@ impl Node {
         progress
     }
 
-    fn apply(&mut self, delta: &NodeDelta<'_>, reporter: &str) -> bool {
+    pub(super) fn apply(&mut self, delta: &NodeDelta<'_>, reporter: &str) -> bool {
         if *delta.node_id == *self.config.node_id {
             // Rule L1: only the owner writes its own namespace.
             self.counters.refused_foreign_writes += 1;
@@ -218,6 +218,7 @@ impl Node {
         }
         self.dirty.insert(NodeId::from(node_id));
         self.tell_of_member(node_id);
+        self.learn_of_growth(node_id);
     }
 
     /// Rule F1: our copy lies below a watermark that its silent owner can no longer help it over,

@@ -39,10 +39,16 @@ impl Node {
             self.counters.refused_unsolicited += 1;
             return;
         }
-        let asked_columns = pending.asked.clone();
-        if answer.is_some_and(|it| !asked_columns.as_ref().is_some_and(|asked| asked.fits(it))) {
-            self.counters.refused_malformed += 1;
-            return;
+        if let Some(answer) = answer {
+            match &pending.asked {
+                Some(asked) if asked.fits(answer) => {}
+                // Come again: it was taken in.
+                None if pending.is_in_columns() => return,
+                _ => {
+                    self.counters.refused_malformed += 1;
+                    return;
+                }
+            }
         }
         let first = answering.is_none();
         let (started, purpose) = (pending.started, pending.purpose);
@@ -67,7 +73,7 @@ impl Node {
         let sender = &*header.sender.node_id;
         let heard = self.hear_sender(header, true);
         if heard.is_refused() {
-            self.exchanges.finish(nonce);
+            self.exchanges.finish(nonce, self.now);
             self.tell_refused(origin, header);
             return;
         }
@@ -80,7 +86,8 @@ impl Node {
         }
         let mut wanted = BTreeSet::new();
         let mut lacking = Vec::new();
-        if let (Some(asked), Some(answer)) = (&asked_columns, answer) {
+        let asked = answer.and_then(|_| self.exchanges.take_asked(nonce));
+        if let (Some(asked), Some(answer)) = (&asked, answer) {
             self.sets_agree = answer.standing == Standing::Same;
             self.hear_answer(asked, answer, header, &mut wanted);
             lacking = self.entries_of_answer(asked, answer, &mut wanted);

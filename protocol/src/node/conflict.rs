@@ -131,7 +131,7 @@ impl Node {
             self.counters.refused_unsolicited += 1;
             return;
         }
-        self.exchanges.finish(header.echo);
+        self.exchanges.finish(header.echo, self.now);
         let peer = NodeId::from(&*header.sender.node_id);
         self.notify(Notice::RefusedByPeer { peer, reason });
     }

@@ -24,6 +24,10 @@ pub struct Counters {
     pub entries_pruned: u64,
     /// Exchanges continued because a train had more, or had gaps.
     pub pulls: u64,
+    /// News told, each to some peers.
+    pub pushes: u64,
+    /// News left to the rounds, because they would have cost more than they may.
+    pub pushes_withheld: u64,
     /// Refused: not a message, or malformed.
     pub refused_malformed: u64,
     /// Refused: written in a wire version that is not read here. Where both have another version in

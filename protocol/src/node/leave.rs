@@ -13,7 +13,7 @@ use crate::node::hear::Heard;
 use crate::node::timers::Timer;
 use crate::node::{Node, Origin, Target};
 use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
-use crate::state::{KEY_STATUS, NodeStatus, STATUS_LEFT, Versions};
+use crate::state::{KEY_STATUS, NodeStatus, STATUS_LEFT};
 use crate::time::Timestamp;
 use crate::wire::{EncodeOptions, size};
 
@@ -119,17 +119,12 @@ impl Node {
     /// Sends the end of the own log to a peer that most likely has the rest.
     fn push_own(&mut self, target: Target, nonce: u64) {
         let versions = self.own.replica().versions();
-        let before = Versions {
-            max_version: versions.max_version.saturating_sub(1),
-            last_gc_version: versions.last_gc_version,
-            horizon: versions.max_version,
-            cursor: None,
-        };
+        let before = versions.max_version.saturating_sub(1);
         let owner = StaleOwner {
             node_id: &self.config.node_id,
             incarnation: self.identity.incarnation,
             replica: self.own.replica(),
-            peer: PeerView::from_versions(before),
+            peer: PeerView::complete_to(before, versions),
             heartbeat: self.identity.heartbeat,
             age: Some(self.now.since(self.identity.emitted_at)),
             urgent: true,
@@ -158,13 +153,7 @@ impl Node {
     ) {
         let heard = self.hear_sender(header, origin.peer.is_some());
         let sender = &*header.sender.node_id;
-        // A node that has left says so again when it did not hear that it was heard.
-        let known = heard == Heard::Known
-            && self.members.get(sender).is_some_and(|member| {
-                let speaks = member.is_live() || member.status == NodeStatus::Left;
-                member.incarnation == header.sender.incarnation && speaks
-            });
-        if !known {
+        if !self.takes_pushes_of(heard, header) {
             self.counters.refused_pushes += 1;
             return;
         }
@@ -186,6 +175,16 @@ impl Node {
         let header = self.answer_header(origin, header.nonce, None);
         let bytes = Message { header, body: Body::PushAck { max_version } }.encode_with(&options);
         self.transmit(self.reply_to(origin), bytes);
+    }
+
+    /// Whether what this sender says unasked is listened to: it is known to live. A node that has left says
+    /// so again when it did not hear that it was heard.
+    pub(super) fn takes_pushes_of(&self, heard: Heard, header: &Header<'_>) -> bool {
+        heard == Heard::Known
+            && self.members.get(&header.sender.node_id).is_some_and(|member| {
+                let speaks = member.is_live() || member.status == NodeStatus::Left;
+                member.incarnation == header.sender.incarnation && speaks
+            })
     }
 
     pub(super) fn handle_push_ack(&mut self, header: &Header<'_>, max_version: u64) {

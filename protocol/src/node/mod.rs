@@ -15,6 +15,7 @@ mod hear;
 mod identity;
 mod leave;
 mod lifecycle;
+mod news;
 mod outputs;
 mod publish;
 mod reach;
@@ -57,6 +58,7 @@ use conclude::Told;
 use exchange::Exchanges;
 use identity::Identity;
 use leave::Leaving;
+use news::News;
 use serve::Service;
 use timers::{Timer, Timers};
 use versions::Incompatible;
@@ -101,6 +103,7 @@ pub struct Node {
     active: ActiveSet,
     incompatible: Incompatible,
     leaving: Option<Leaving>,
+    news: News,
     timers: Timers,
     /// When the next round is due.
     round_due: Timestamp,
@@ -169,6 +172,7 @@ impl Node {
             active: ActiveSet::default(),
             incompatible: Incompatible::default(),
             leaving: None,
+            news: News::new(&config, now),
             timers: Timers::new(),
             round_due: now,
             rotation: rng.random_range(0..1024),
@@ -307,6 +311,7 @@ impl Node {
                 self.handle_syn_ack(origin, header, &told);
             }
             Body::Ack { part, deltas } => self.handle_ack(origin, header, *part, deltas),
+            Body::News { changed, deltas } => self.handle_news(origin, header, changed, deltas),
             Body::Push { deltas } => self.handle_push(origin, header, deltas),
             Body::PushAck { max_version } => self.handle_push_ack(header, *max_version),
             Body::Refused { reason } => self.handle_refused(header, *reason),
@@ -327,6 +332,8 @@ impl Node {
                 Timer::Exchange => self.tend_exchanges(),
                 Timer::Leave => self.tend_leave(),
                 Timer::Yield => self.tend_yield(),
+                Timer::Push => self.push(),
+                Timer::List => self.tell_list(),
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use crate::active_set::ActiveSet;
 use crate::digest::{Digest, DigestEntry};
 use crate::id::NodeId;
 use crate::membership::Member;
@@ -63,33 +64,43 @@ impl Node {
     }
 
     fn choose_targets(&mut self) -> Vec<Target> {
-        let fanout = self.config.fanout;
-        let mut active = std::mem::take(&mut self.active);
         let is_dead = |member: &Member| member.status == NodeStatus::Dead;
         let dead = self.members.iter().filter(|(_, it)| is_dead(it) && self.is_within_reach(it));
         let dead: Vec<&NodeId> = dead.map(|(node_id, _)| node_id).collect();
-        let all: Vec<&NodeId> = self.live_within_reach().collect();
-        let live_count = all.len();
         let mut rng = self.rng.clone();
-        let live = match self.link.max_peers {
-            Some(capacity) if live_count > capacity => {
-                // Rule P8.
-                let size = (capacity / 2).max(fanout * 2);
-                active.choose(all, size, self.now, &mut rng)
-            }
-            _ => {
-                active.clear();
-                all
-            }
-        };
+        let mut active = std::mem::take(&mut self.active);
+        let (live, live_count) = self.partners(&mut active, &mut rng);
         let candidates = Candidates { live, live_count, dead, seeds: self.foreign_seeds() };
-        let choice = peer_select::choose(candidates, fanout, &mut rng);
+        let choice = peer_select::choose(candidates, self.config.fanout, &mut rng);
         let peers = choice.live.into_iter().chain(choice.dead);
         let mut targets: Vec<Target> = peers.filter_map(|peer| self.target(peer)).collect();
         targets.extend(choice.seed.map(Target::addr));
         self.rng = rng;
         self.active = active;
         targets
+    }
+
+    /// The live peers among which those of a round, and those who are told of news, are drawn; and how many
+    /// live peers there are within reach.
+    pub(super) fn partners(
+        &self,
+        active: &mut ActiveSet,
+        rng: &mut impl Rng,
+    ) -> (Vec<&NodeId>, usize) {
+        let all: Vec<&NodeId> = self.live_within_reach().collect();
+        let count = all.len();
+        let partners = match self.link.max_peers {
+            Some(capacity) if count > capacity => {
+                // Rule P8.
+                let size = (capacity / 2).max(self.config.fanout * 2);
+                active.choose(all, size, self.now, rng)
+            }
+            _ => {
+                active.clear();
+                all
+            }
+        };
+        (partners, count)
     }
 
     /// Seed addresses that we can reach and that belong to no live node.
@@ -162,9 +173,15 @@ impl Node {
     ) {
         let share = budget / parts.len().max(1);
         for EncodedSyn { nonce, range, asked, bytes } in parts {
-            let mut pending =
-                Pending::new(target.clone(), purpose, written, range, token, share, self.now);
-            pending.asked = asked;
+            let pending = Pending::new(
+                target.clone(),
+                purpose,
+                written,
+                (range, asked),
+                token,
+                share,
+                self.now,
+            );
             self.exchanges.open(nonce, pending, self.config.limits.max_pending_exchanges);
             self.watch_exchange(nonce);
             self.transmit(target.clone(), bytes);

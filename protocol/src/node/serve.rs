@@ -45,10 +45,10 @@ pub(super) struct Service {
 
 /// An owner of whom the peer lacks something, between two pieces.
 #[derive(Clone, Debug)]
-struct Due {
-    node_id: NodeId,
-    incarnation: Incarnation,
-    view: PeerView,
+pub(super) struct Due {
+    pub(super) node_id: NodeId,
+    pub(super) incarnation: Incarnation,
+    pub(super) view: PeerView,
 }
 
 impl From<StaleOwner<'_>> for Due {
@@ -151,7 +151,7 @@ impl Node {
     }
 
     /// What the peer lacks of an owner by now, if that is still the owner that it was.
-    fn due(&self, due: &Due) -> Option<StaleOwner<'_>> {
+    pub(super) fn due(&self, due: &Due) -> Option<StaleOwner<'_>> {
         if due.node_id == self.config.node_id {
             let own = self.own_stale(None)?;
             return (own.incarnation == due.incarnation)

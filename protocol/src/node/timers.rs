@@ -24,9 +24,13 @@ pub(crate) enum Timer {
     Leave,
     /// Another process under our id has been silent long enough.
     Yield,
+    /// What was heard of is to be told.
+    Push,
+    /// How far copies go is to be told.
+    List,
 }
 
-const COUNT: usize = 9;
+const COUNT: usize = 11;
 
 impl Timer {
     const ALL: [Timer; COUNT] = [
@@ -39,6 +43,8 @@ impl Timer {
         Timer::Exchange,
         Timer::Leave,
         Timer::Yield,
+        Timer::Push,
+        Timer::List,
     ];
 }
 

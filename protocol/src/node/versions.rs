@@ -114,8 +114,7 @@ impl Node {
             // Restarted with another build a moment ago. It will ask us, or others tell it.
             return;
         }
-        let Some(pending) = self.exchanges.get(nonce).filter(|pending| pending.is_unanswered())
-        else {
+        let Some(pending) = self.exchanges.get_unanswered(nonce) else {
             self.counters.refused_unsolicited += 1;
             return;
         };
@@ -125,7 +124,7 @@ impl Node {
             return;
         }
         let pending = pending.clone();
-        self.exchanges.finish(nonce);
+        self.exchanges.finish(nonce, self.now);
         let theirs = frame.peer_range();
         let Some(version) = self.config.wire_versions.newest_common(theirs) else {
             self.tell_of_stranger(origin, theirs);

@@ -87,6 +87,7 @@ impl Node {
         if self.own.replica().versions().max_version != before {
             self.dirty.insert(self.config.node_id.clone());
             self.update_own_timer();
+            self.tell_own(before);
         }
         Ok(result)
     }
@@ -99,11 +100,13 @@ impl Node {
     /// Expires own keys and moves the watermark.
     pub(super) fn tend_own_state(&mut self) {
         let grace = self.config.marked_for_deletion_grace_period;
+        let before = self.own.replica().versions().max_version;
         let expired = self.own.expire(self.now);
         let collected = self.own.collect_garbage(self.now, grace);
         if expired || collected {
             self.dirty.insert(self.config.node_id.clone());
         }
+        self.tell_own(before);
         self.update_own_timer();
     }
 

@@ -34,6 +34,22 @@ impl PeerView {
         PeerView { versions, parked: None, frozen: false }
     }
 
+    /// A peer that most likely has the log of a copy with these versions up to `m`, and has heard of its
+    /// watermark.
+    pub(crate) fn complete_to(m: u64, versions: Versions) -> PeerView {
+        PeerView::from_versions(Versions {
+            max_version: m,
+            last_gc_version: versions.last_gc_version,
+            horizon: versions.max_version,
+            cursor: None,
+        })
+    }
+
+    /// How much of the log the peer has.
+    pub(crate) fn max_version(&self) -> u64 {
+        self.versions.max_version
+    }
+
     /// Whether `replica` has something for this peer (ALGORITHM.md, rule S1).
     pub fn is_behind(&self, replica: &Replica) -> bool {
         let (ours, theirs) = (replica.versions(), self.versions);

@@ -40,6 +40,8 @@ pub enum Kind {
     ColumnSynAck = 8,
     /// [`Body::Inquiry`], from version 2 on.
     Inquiry = 9,
+    /// [`Body::News`], from version 2 on.
+    News = 10,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
             7 => Kind::ColumnSyn,
             8 => Kind::ColumnSynAck,
             9 => Kind::Inquiry,
+            10 => Kind::News,
             _ => return Err(DecodeError::UnknownKind(byte)),
         })
     }
@@ -63,7 +66,7 @@ impl Kind {
     /// later ones make of it.
     fn since(self) -> Version {
         match self {
-            Kind::ColumnSyn | Kind::ColumnSynAck | Kind::Inquiry => Version::V2,
+            Kind::ColumnSyn | Kind::ColumnSynAck | Kind::Inquiry | Kind::News => Version::V2,
             _ => Version::V1,
         }
     }
@@ -79,6 +82,7 @@ impl Kind {
             Body::ColumnSyn { .. } => Kind::ColumnSyn,
             Body::ColumnSynAck { .. } => Kind::ColumnSynAck,
             Body::Inquiry { .. } => Kind::Inquiry,
+            Body::News { .. } => Kind::News,
         }
     }
 }

@@ -71,6 +71,7 @@ impl Message<'_> {
             Body::SynAck { deltas, .. }
             | Body::ColumnSynAck { deltas, .. }
             | Body::Ack { deltas, .. }
+            | Body::News { deltas, .. }
             | Body::Push { deltas } => deltas.iter().map(NodeDelta::wire_len).sum(),
             _ => 0,
         }

@@ -97,13 +97,14 @@
 //!
 //! # Body, version 2
 //!
-//! Version 1, byte for byte, and three more kinds. Bits are packed, the first one lowest, with zeros up to
+//! Version 1, byte for byte, and four more kinds. Bits are packed, the first one lowest, with zeros up to
 //! a whole byte; `n` is the number of members.
 //!
 //! ```text
 //! column-syn     = header, budget: u64, columns
 //! column-syn-ack = header, part, budget: u64, answer, list of digest, list of delta
 //! inquiry        = header, budget: u64, list of digest
+//! news           = header, list of (6 bytes, little endian: hash, max version: u64), list of delta
 //!
 //! columns  = layout, n * cell, life for each cell that is listed,
 //!            4 bytes, little endian, if a cell is not live: hash of the lives of those,

@@ -71,6 +71,7 @@ fn body(body: Body<'_>) -> Body<'static> {
         Body::Inquiry { budget, entries: listed } => {
             Body::Inquiry { budget, entries: entries(listed) }
         }
+        Body::News { changed, deltas: sent } => Body::News { changed, deltas: deltas(sent) },
         Body::Ack { part, deltas: sent } => Body::Ack { part, deltas: deltas(sent) },
         Body::Push { deltas: sent } => Body::Push { deltas: deltas(sent) },
         Body::PushAck { max_version } => Body::PushAck { max_version },

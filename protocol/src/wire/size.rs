@@ -156,6 +156,16 @@ pub(crate) fn inquiry_overhead(header: &Header<'_>) -> usize {
     ENVELOPE_LEN + header_len(header) + MAX_VARINT + MAX_COUNT_LEN
 }
 
+/// Everything of [`News`](crate::message::Body::News) but what changed and the deltas.
+pub(crate) fn news_overhead(header: &Header<'_>) -> usize {
+    ENVELOPE_LEN + header_len(header) + 2 * MAX_COUNT_LEN
+}
+
+/// How far one copy goes.
+pub(crate) fn changed(max_version: u64) -> usize {
+    SHORT_HASH_LEN + varint(max_version)
+}
+
 /// Envelope and header of a message, with the fields of the body that are not lists, and the counts
 /// of the lists. For a Syn see [`syn_overhead`].
 pub(crate) fn message_overhead(header: &Header<'_>) -> usize {

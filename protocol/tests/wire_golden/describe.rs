@@ -27,6 +27,7 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
         Kind::ColumnSyn => "column_syn",
         Kind::ColumnSynAck => "column_syn_ack",
         Kind::Inquiry => "inquiry",
+        Kind::News => "news",
         other => panic!("give the kind {other:?} a name and a vector"),
     }
 }
@@ -150,6 +151,13 @@ fn body(body: &Body<'_>, header: &Header<'_>) -> Value {
         }),
         Body::Inquiry { budget, entries: listed } => {
             json!({ "budget": budget, "entries": entries(listed) })
+        }
+        Body::News { changed, deltas: sent } => {
+            let changed: Vec<Value> = changed
+                .iter()
+                .map(|it| json!({ "hash": format!("{:012x}", it.hash), "max_version": it.max_version }))
+                .collect();
+            json!({ "changed": changed, "deltas": deltas(sent) })
         }
     }
 }

@@ -85,6 +85,7 @@ fn the_document_names_every_kind_and_every_vector_that_it_speaks_of() {
         "ColumnSyn",
         "ColumnSynAck",
         "Inquiry",
+        "News",
     ];
     for (number, name) in names.iter().enumerate() {
         assert!(text.contains(&format!("| {number} | {name}")), "{number} {name}");

@@ -24,7 +24,7 @@ impl Node {
     pub(in crate::node) fn ask_by_hashes(&mut self, nonce: u64, token: u64) {
         self.sets_agree = false;
         let Some(pending) = self.exchanges.get(nonce).cloned() else { return };
-        self.exchanges.finish(nonce);
+        self.exchanges.finish(nonce, self.now);
         let (target, purpose) = (pending.target, pending.purpose);
         let (start, end) = (pending.start, pending.end);
         self.open_exchange_with(target, purpose, &start, end.as_deref(), token);
@@ -116,14 +116,14 @@ impl Node {
         entries
     }
 
-    /// Tells a peer that answered in full what we have of some members, and so asks for what we lack of
-    /// them.
+    /// Tells a peer in full what we have of some members, and so asks for what we lack of them. Returns the
+    /// bytes that this takes.
     pub(in crate::node) fn inquire(
         &mut self,
         peer: &Peer,
         version: Version,
         wanted: &BTreeSet<NodeId>,
-    ) {
+    ) -> usize {
         let preferred = self.link.preferred_message_len;
         let budget = self.exchanges.budget(Some(&peer.node_id), preferred, self.now);
         let header = self.header(0, peer.token);
@@ -155,9 +155,11 @@ impl Node {
             let bytes = message.encode_with(&EncodeOptions::in_version(version));
             EncodedSyn { nonce, range: (String::new(), None), asked: None, bytes }
         };
-        let parts = groups.into_iter().map(encode).collect();
+        let parts: Vec<EncodedSyn> = groups.into_iter().map(encode).collect();
         self.rng = rng;
+        let spent = parts.iter().map(|part| part.bytes.len()).sum();
         let written = Written { version, again: false };
         self.ask(&self.target_of(peer), Purpose::Round, written, peer.token, budget, parts);
+        spent
     }
 }

@@ -3,6 +3,7 @@
 
 mod columns;
 mod net;
+mod news;
 mod refusals;
 mod upgrade;
 mod versions;

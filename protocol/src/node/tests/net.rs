@@ -40,6 +40,7 @@ pub(super) struct Sent {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) envelope: Envelope,
+    pub(super) len: usize,
 }
 
 impl Sent {
@@ -222,7 +223,7 @@ impl Net {
                 continue;
             };
             let envelope = Envelope::parse(&message.bytes).unwrap();
-            self.sent.push(Sent { from: host, to, envelope });
+            self.sent.push(Sent { from: host, to, envelope, len: message.bytes.len() });
             if self.rng.random_bool(self.loss) {
                 continue;
             }

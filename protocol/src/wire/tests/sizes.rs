@@ -75,6 +75,10 @@ fn bound(header: &Header<'_>, body: &Body<'_>) -> usize {
                 + deltas_len(deltas)
         }
         Body::Inquiry { entries, .. } => size::inquiry_overhead(header) + digest_len(entries),
+        Body::News { changed, deltas } => {
+            let changed = changed.iter().map(|it| size::changed(it.max_version)).sum::<usize>();
+            size::news_overhead(header) + changed + deltas_len(deltas)
+        }
     }
 }
 
@@ -92,6 +96,7 @@ fn slack(body: &Body<'_>) -> usize {
             60 + 10 * listed + 5 * named + 3 * entries.len() + 110 * deltas.len()
         }
         Body::Inquiry { entries, .. } => 20 + 3 * entries.len(),
+        Body::News { deltas, .. } => 10 + 110 * deltas.len(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::columns::{
 use crate::delta::{DeltaEntry, DeltaOp, NodeDelta, PruneSection};
 use crate::digest::{Digest, DigestEntry};
 use crate::id::Incarnation;
-use crate::message::{Body, Header, Message, Refusal, SelfReport, SenderEntry, TrainPart};
+use crate::message::{Body, Changed, Header, Message, Refusal, SelfReport, SenderEntry, TrainPart};
 use crate::state::{MAX_VERSION, PruneCursor};
 use crate::wire::VersionRange;
 
@@ -347,6 +347,11 @@ fn column_answer() -> impl Strategy<Value = ColumnAnswer> {
     ]
 }
 
+fn changed() -> impl Strategy<Value = Changed> {
+    let hash = any::<u64>().prop_map(|it| it >> 16);
+    (hash, version()).prop_map(|(hash, max_version)| Changed { hash, max_version })
+}
+
 /// What version 1 does not have.
 pub(crate) fn column_body() -> impl Strategy<Value = Body<'static>> {
     let answer = (part(), number(), column_answer(), digest_entries(), deltas());
@@ -357,6 +362,8 @@ pub(crate) fn column_body() -> impl Strategy<Value = Body<'static>> {
         }),
         1 => (number(), digest_entries())
             .prop_map(|(budget, entries)| Body::Inquiry { budget, entries }),
+        2 => (vec(changed(), 0..40), deltas())
+            .prop_map(|(changed, deltas)| Body::News { changed, deltas }),
     ]
 }
 
@@ -385,7 +392,9 @@ pub(super) fn as_received(mut message: Message<'static>) -> Message<'static> {
     let (entries, deltas) = match &mut message.body {
         Body::Syn { digest, .. } => (Some(&mut digest.entries), None),
         Body::SynAck { entries, deltas, .. } => (Some(entries), Some(deltas)),
-        Body::Ack { deltas, .. } | Body::Push { deltas } => (None, Some(deltas)),
+        Body::Ack { deltas, .. } | Body::News { deltas, .. } | Body::Push { deltas } => {
+            (None, Some(deltas))
+        }
         Body::PushAck { .. } | Body::Refused { .. } => (None, None),
         Body::ColumnSyn { columns, .. } => {
             columns.lives.iter_mut().for_each(|life| round_known(&mut life.age));

@@ -51,7 +51,8 @@ pub(in crate::wire) fn encode(body: &message::Body<'_>, unit: AgeUnit, writer: &
         // Of later versions. Without a body no reader takes them for something else.
         message::Body::ColumnSyn { .. }
         | message::Body::ColumnSynAck { .. }
-        | message::Body::Inquiry { .. } => {}
+        | message::Body::Inquiry { .. }
+        | message::Body::News { .. } => {}
     }
 }
 
@@ -62,7 +63,7 @@ pub(in crate::wire) fn decode<'a>(
 ) -> Result<message::Body<'a>, DecodeError> {
     // The fields of a struct expression are evaluated in the order in which they are written.
     Ok(match kind {
-        Kind::Unsupported | Kind::ColumnSyn | Kind::ColumnSynAck | Kind::Inquiry => {
+        Kind::Unsupported | Kind::ColumnSyn | Kind::ColumnSynAck | Kind::Inquiry | Kind::News => {
             return Err(DecodeError::UnknownKind(kind as u8));
         }
         Kind::Syn => {

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{bits, lists};
+use super::{bits, lists, short_hash};
 use crate::columns::{BUCKET, Cell, Columns, Layout, SHORT_HASH_LEN};
 use crate::error::DecodeError;
 use crate::wire::codec::{Reader, Writer};
@@ -51,8 +51,7 @@ pub(super) fn encode(columns: &Columns<'_>, unit: AgeUnit, writer: &mut Writer<'
             digest::encode_range(start, end.as_deref(), writer);
             writer.put_len(hashes.len());
             for hash in hashes {
-                let bytes = hash.to_le_bytes();
-                writer.put_bytes(bytes.get(..SHORT_HASH_LEN).unwrap_or(&bytes));
+                short_hash::encode(*hash, writer);
             }
         }
     }
@@ -84,10 +83,7 @@ pub(super) fn decode<'a>(
         }
         HASHES => {
             let (start, end) = digest::decode_range(reader)?;
-            let hashes = reader.list(SHORT_HASH_LEN, |reader| {
-                let [a, b, c, d, e, f] = *reader.array()?;
-                Ok(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
-            })?;
+            let hashes = reader.list(SHORT_HASH_LEN, short_hash::decode)?;
             let count = hashes.len();
             let (start, end) = (Cow::Borrowed(start), end.map(Cow::Borrowed));
             (Layout::Hashes { start, end, hashes }, count)

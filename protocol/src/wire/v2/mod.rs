@@ -1,4 +1,4 @@
-//! Wire version 2: version 1, and digests in columns. The structs of this module mirror the domain types,
+//! Wire version 2: version 1, digests in columns, and news. The structs of this module mirror the domain types,
 //! but are not them: those may change with any release, these never.
 //!
 //! The format is in the [module docs](super).
@@ -9,6 +9,8 @@ mod answer;
 mod bits;
 mod columns;
 mod lists;
+mod news;
+mod short_hash;
 
 pub(super) use bits::cells_len;
 
@@ -37,6 +39,10 @@ pub(super) fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
             writer.put(budget);
             v1::digest::encode_entries(entries, unit, writer);
         }
+        Body::News { changed, deltas } => {
+            news::encode_changed(changed, writer);
+            v1::delta::encode_list(deltas, unit, writer);
+        }
         body => v1::body::encode(body, unit, writer),
     }
 }
@@ -64,6 +70,10 @@ pub(super) fn decode<'a>(
         Kind::Inquiry => Body::Inquiry {
             budget: reader.take()?,
             entries: v1::digest::decode_entries(unit, reader)?,
+        },
+        Kind::News => Body::News {
+            changed: news::decode_changed(reader)?,
+            deltas: v1::delta::decode_list(unit, reader)?,
         },
         kind => v1::body::decode(kind, unit, reader)?,
     };

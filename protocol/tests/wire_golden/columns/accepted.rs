@@ -5,7 +5,7 @@ use std::time::Duration;
 use chitchat_protocol::columns::{
     Cell, ColumnAnswer, Columns, Layout, Life, PositionVersions, Standing,
 };
-use chitchat_protocol::message::{Body, TrainPart};
+use chitchat_protocol::message::{Body, Changed, TrainPart};
 use chitchat_protocol::{DigestEntry, PruneCursor};
 
 use crate::Accepted;
@@ -15,7 +15,25 @@ use crate::parts::{MAX_VERSION, delta, entry, part, plain_2, syn};
 pub(crate) fn all() -> Vec<Accepted> {
     let mut all = questions();
     all.extend(answers());
+    all.extend(news());
     all
+}
+
+fn news() -> Vec<Accepted> {
+    let changed = |hash, max_version| Changed { hash, max_version };
+    let list = vec![changed(0x1122_3344_5566, 300), changed((1 << 48) - 1, MAX_VERSION)];
+    vec![
+        canonical(
+            "news",
+            "how far two logs go, and a delta",
+            plain_2(Body::News { changed: list, deltas: vec![delta()] }),
+        ),
+        canonical(
+            "news_list",
+            "how far a log goes, and nothing else",
+            plain_2(Body::News { changed: vec![changed(0, 0)], deltas: Vec::new() }),
+        ),
+    ]
 }
 
 fn young(heartbeat: u8, age: u8) -> Cell {

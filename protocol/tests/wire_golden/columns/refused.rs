@@ -38,16 +38,35 @@ fn kinds() -> Vec<Refused> {
         let bytes = replaced(plain(Body::PushAck { max_version: 12_345 }), 3..4, &[kind]);
         (bytes, DecodeError::UnknownKind(kind))
     };
-    let ((eight, eighth), (nine, ninth)) = (old(8), old(9));
+    let [(eight, eighth), (nine, ninth), (ten, tenth)] = [8, 9, 10].map(old);
     vec![
         refused("kind_8", "kind 8, in version 1", eight, eighth),
         refused("kind_9", "kind 9, in version 1", nine, ninth),
-        refused("kind_10", "kind 10, in version 2", raw_2(10, &[0]), DecodeError::UnknownKind(10)),
+        refused("kind_10", "kind 10, in version 1", ten, tenth),
+        refused("kind_11", "kind 11, in version 2", raw_2(11, &[0]), DecodeError::UnknownKind(11)),
         malformed(
             "inquiry_twice",
             "an inquiry with the same id twice",
             plain_2(Body::Inquiry { budget: 0, entries: vec![entry(), entry()] }),
             "digest entries that do not ascend",
+        ),
+        refused(
+            "news_count",
+            "what changed of 2^60 members, and nothing there",
+            raw_2(10, &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]),
+            DecodeError::Truncated,
+        ),
+        refused(
+            "news_changed",
+            "a hash of six bytes, and five there",
+            raw_2(10, &[1, 1, 2, 3, 4, 5]),
+            DecodeError::Truncated,
+        ),
+        malformed(
+            "news_version_high",
+            "a log of 2^62 + 1 versions",
+            raw_2(10, &[&[1, 1, 2, 3, 4, 5, 6], &TOO_HIGH[..], &[0]].concat()),
+            HIGH,
         ),
     ]
 }

@@ -1,22 +1,24 @@
 //! Exchanges that wait for answers, and the trains that come in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod pending;
+mod table;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::id::NodeId;
 use crate::message::TrainPart;
 use crate::node::columns::Asked;
-use crate::node::versions::Written;
-use crate::node::{Path, Target};
 use crate::time::Timestamp;
+
+use table::Table;
+
+pub(crate) use pending::{Peer, Pending, Purpose};
 
 /// The window that a node begins with.
 const FIRST_WINDOW: usize = 64 << 10;
 /// The window never falls below this.
 const LEAST_WINDOW: usize = 16 << 10;
-/// Parts of one train that are told apart.
-const MAX_PARTS: u32 = 1 << 16;
 /// How often an unanswered pull is repeated.
 const MAX_ATTEMPTS: u8 = 3;
 /// Waiting less than this for the rest of a train would ask again for what is only delayed by
@@ -28,53 +30,6 @@ const LEAST_GAP_PATIENCE: Duration = Duration::from_millis(5);
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Longest time that counts as a round trip.
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(1);
-
-/// Why an exchange was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// A round of gossip.
-    Round,
-    /// To fetch what a train did not bring. Repeated when it is not answered.
-    Pull {
-        /// How often it was repeated.
-        attempt: u8,
-    },
-}
-
-/// An exchange that was opened and may still be answered.
-#[derive(Clone, Debug)]
-pub(crate) struct Pending {
-    pub(crate) target: Target,
-    pub(crate) purpose: Purpose,
-    pub(crate) started: Timestamp,
-    pub(crate) written: Written,
-    /// The range of node ids that the Syn was about.
-    pub(crate) start: String,
-    pub(crate) end: Option<String>,
-    /// Whom it was about, if it was in columns.
-    pub(crate) asked: Option<Asked>,
-    /// The token that went with the Syn.
-    pub(crate) token: u64,
-    /// How many bytes of deltas were asked for.
-    pub(crate) budget: usize,
-    /// Who answered, the way that the answer came, and the token in it.
-    pub(crate) answered_by: Option<Peer>,
-    last_activity: Timestamp,
-    parts: BTreeSet<u32>,
-    last_index: Option<u32>,
-    more: bool,
-    progressed: bool,
-    finished: bool,
-}
-
-/// A peer that has answered.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    pub(crate) node_id: NodeId,
-    pub(crate) path: Path,
-    /// Proves to the peer that we can be reached at our address.
-    pub(crate) token: u64,
-}
 
 /// What to do about an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +45,7 @@ pub(crate) enum Next {
 /// All exchanges that wait for answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchanges {
-    pending: BTreeMap<u64, Pending>,
+    table: Table,
     window: usize,
     max_window: usize,
     /// Smoothed time from question to answer, once there was one.
@@ -103,7 +58,7 @@ pub(crate) struct Exchanges {
 impl Exchanges {
     pub(crate) fn new(max_window: usize) -> Exchanges {
         Exchanges {
-            pending: BTreeMap::new(),
+            table: Table::default(),
             window: FIRST_WINDOW.min(max_window),
             max_window,
             round_trip: None,
@@ -124,10 +79,8 @@ impl Exchanges {
     }
 
     fn open_pulls(&self) -> impl Iterator<Item = &Pending> {
-        let is_open = |pending: &&Pending| {
-            !pending.finished && matches!(pending.purpose, Purpose::Pull { .. })
-        };
-        self.pending.values().filter(is_open)
+        let is_pull = |pending: &&Pending| matches!(pending.purpose, Purpose::Pull { .. });
+        self.table.open().map(|(_, pending)| pending).filter(is_pull)
     }
 
     /// Whether this range is being fetched from this peer already.
@@ -144,47 +97,50 @@ impl Exchanges {
         (now <= *until).then_some(&**peer)
     }
 
-    /// Number of exchanges that wait for an answer.
+    /// Number of exchanges that are known.
     pub(crate) fn pending_len(&self) -> usize {
-        self.pending.len()
+        self.table.len()
     }
 
     pub(crate) fn open(&mut self, nonce: u64, pending: Pending, limit: usize) {
-        while self.pending.len() >= limit {
-            // The oldest has waited longest in vain.
-            let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.last_activity);
-            let Some(nonce) = oldest.map(|(nonce, _)| *nonce) else {
-                break;
-            };
-            self.pending.remove(&nonce);
+        while self.table.len() >= limit.max(1) {
+            self.table.forget_one();
         }
-        self.pending.insert(nonce, pending);
+        self.table.insert(nonce, pending);
     }
 
     pub(crate) fn is_pending(&self, nonce: u64) -> bool {
-        self.pending.contains_key(&nonce)
+        self.table.get(nonce).is_some()
     }
 
     pub(crate) fn get(&self, nonce: u64) -> Option<&Pending> {
-        self.pending.get(&nonce)
+        self.table.get(nonce)
+    }
+
+    /// An exchange that has not been answered, nor given up.
+    pub(crate) fn get_unanswered(&self, nonce: u64) -> Option<&Pending> {
+        self.table.get_open(nonce).filter(|pending| pending.is_unanswered())
+    }
+
+    /// Whom a question in columns was about, for its answer: there is one.
+    pub(crate) fn take_asked(&mut self, nonce: u64) -> Option<Asked> {
+        self.table.get_open_mut(nonce)?.asked.take()
     }
 
     /// A question in columns that waits for its answer, and about how many it is.
     #[cfg(test)]
     pub(crate) fn any_in_columns(&self) -> Option<(u64, usize)> {
-        let mut open = self.pending.iter().filter(|(_, pending)| pending.is_unanswered());
-        open.find_map(|(nonce, pending)| Some((*nonce, pending.asked.as_ref()?.len())))
+        let mut open = self.table.open().filter(|(_, pending)| pending.is_unanswered());
+        open.find_map(|(nonce, pending)| Some((nonce, pending.asked.as_ref()?.len())))
     }
 
     /// The addresses that a question went to.
     pub(crate) fn target_addrs(&self, nonce: u64) -> Vec<SocketAddr> {
-        self.pending.get(&nonce).map(|it| it.target.addrs.to_vec()).unwrap_or_default()
+        self.table.get(nonce).map(|it| it.target.addrs.to_vec()).unwrap_or_default()
     }
 
-    pub(crate) fn finish(&mut self, nonce: u64) {
-        if let Some(pending) = self.pending.get_mut(&nonce) {
-            pending.finished = true;
-        }
+    pub(crate) fn finish(&mut self, nonce: u64, now: Timestamp) {
+        self.table.end(nonce, now);
     }
 
     /// A part of an answer came.
@@ -196,42 +152,29 @@ impl Exchanges {
         progressed: bool,
         now: Timestamp,
     ) -> Next {
-        let Some(pending) = self.pending.get_mut(&nonce) else {
-            return Next::Done;
-        };
-        let first = pending.parts.is_empty();
-        let started = pending.started;
-        pending.last_activity = now;
-        pending.progressed |= progressed;
-        pending.more |= part.more;
-        if part.index < MAX_PARTS {
-            pending.parts.insert(part.index);
-        }
-        if part.last {
-            pending.last_index = Some(part.index);
-        }
-        // With parts missing there is a chance that they were only overtaken: see `due`.
-        let concludes = pending.is_complete() && !pending.finished;
         let serves = self.serving.as_ref().is_some_and(|(serving, _)| *serving == peer.node_id);
-        pending.answered_by = Some(peer);
-        if first {
+        // What comes after the end was taken in, and changes nothing more.
+        let Some(pending) = self.table.get_open_mut(nonce) else { return Next::Wait };
+        if pending.is_unanswered() {
             // An answer that was on its way for longer says more about a stall than about the way.
-            let sample = now.since(started).min(MAX_ROUND_TRIP);
+            let sample = now.since(pending.started).min(MAX_ROUND_TRIP);
             self.round_trip = Some(self.round_trip.map_or(sample, |it| (it * 7 + sample) / 8));
         }
+        pending.record(peer, part, progressed, now);
+        // With parts missing there is a chance that they were only overtaken: see `due`.
+        let concludes = pending.is_complete();
         let renewed = self.serves_until(now);
         if let Some((_, until)) = self.serving.as_mut().filter(|_| serves) {
             *until = renewed;
         }
-        if concludes { self.conclude(nonce) } else { Next::Wait }
+        if concludes { self.conclude(nonce, now) } else { Next::Wait }
     }
 
     /// The train has ended, or has stopped coming: adapts the window and decides what is next.
-    fn conclude(&mut self, nonce: u64) -> Next {
-        let Some(pending) = self.pending.get_mut(&nonce) else {
+    fn conclude(&mut self, nonce: u64, now: Timestamp) -> Next {
+        let Some(pending) = self.table.end(nonce, now) else {
             return Next::Done;
         };
-        pending.finished = true;
         let complete = pending.is_complete();
         if !complete {
             self.window = (self.window / 2).max(LEAST_WINDOW.min(self.max_window));
@@ -269,17 +212,14 @@ impl Exchanges {
         (self.round_trip() * 2).max(LEAST_PATIENCE)
     }
 
-    /// When a pending exchange next wants a look.
+    /// When an open exchange next wants a look.
     fn due(&self, pending: &Pending, lifetime: Duration) -> Timestamp {
-        if pending.finished {
-            return pending.last_activity + lifetime;
-        }
         let stalled = pending.last_activity + self.patience();
         match pending.purpose {
             _ if pending.last_index.is_some() => {
                 pending.last_activity + self.round_trip().max(LEAST_GAP_PATIENCE)
             }
-            _ if !pending.parts.is_empty() => stalled,
+            _ if !pending.is_unanswered() => stalled,
             Purpose::Pull { .. } => stalled + self.patience(),
             Purpose::Round => pending.last_activity + lifetime,
         }
@@ -287,41 +227,43 @@ impl Exchanges {
 
     /// When this exchange next wants a look.
     pub(crate) fn due_of(&self, nonce: u64, lifetime: Duration) -> Timestamp {
-        self.pending.get(&nonce).map_or(Timestamp::MAX, |pending| self.due(pending, lifetime))
+        match self.table.get_open(nonce) {
+            Some(pending) => self.due(pending, lifetime),
+            None => self.first_forgotten(lifetime),
+        }
     }
 
-    /// When [`Exchanges::tend`] next has something to do. Looks at all exchanges.
+    /// When [`Exchanges::tend`] next has something to do. Looks at all that are open.
     pub(crate) fn next_due(&self, lifetime: Duration) -> Timestamp {
-        let due = |pending: &Pending| self.due(pending, lifetime);
-        self.pending.values().map(due).min().unwrap_or(Timestamp::MAX)
+        let due = self.table.open().map(|(_, pending)| self.due(pending, lifetime)).min();
+        due.unwrap_or(Timestamp::MAX).min(self.first_forgotten(lifetime))
+    }
+
+    fn first_forgotten(&self, lifetime: Duration) -> Timestamp {
+        self.table.first_end().map_or(Timestamp::MAX, |at| at + lifetime)
     }
 
     /// Ends what has stopped. Returns the exchanges to go on with, and whether each is the
     /// repetition of an unanswered pull.
     pub(crate) fn tend(&mut self, lifetime: Duration, now: Timestamp) -> Vec<(Pending, bool)> {
-        let due: Vec<u64> = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| self.due(pending, lifetime) <= now)
-            .map(|(nonce, _)| *nonce)
-            .collect();
+        self.table.forget_until(now - lifetime);
+        let is_due = |(_, pending): &(u64, &Pending)| self.due(pending, lifetime) <= now;
+        let due: Vec<u64> = self.table.open().filter(is_due).map(|(nonce, _)| nonce).collect();
         let mut again = Vec::new();
         for nonce in due {
-            let Some(pending) = self.pending.get(&nonce) else {
+            let Some(pending) = self.table.get_open(nonce) else {
                 continue;
             };
-            if pending.finished {
-                self.pending.remove(&nonce);
-            } else if !pending.parts.is_empty() {
+            if !pending.is_unanswered() {
                 // The last part is lost, or late.
-                let next = self.conclude(nonce);
-                let Some(pending) = self.pending.get(&nonce).cloned() else { continue };
+                let next = self.conclude(nonce, now);
+                let Some(pending) = self.table.get(nonce).cloned() else { continue };
                 if next == Next::Continue {
                     again.push((pending, false));
                 } else if let Some(peer) = pending.answered_by {
                     self.end_serving(&peer.node_id);
                 }
-            } else if let Some(pending) = self.pending.remove(&nonce)
+            } else if let Some(pending) = self.table.remove_open(nonce)
                 && let Purpose::Pull { attempt } = pending.purpose
             {
                 if attempt < MAX_ATTEMPTS {
@@ -334,47 +276,5 @@ impl Exchanges {
             }
         }
         again
-    }
-}
-
-impl Pending {
-    /// Whether nothing has come of it yet.
-    pub(crate) fn is_unanswered(&self) -> bool {
-        !self.finished && self.answered_by.is_none()
-    }
-
-    /// Whether all parts of the train have come.
-    fn is_complete(&self) -> bool {
-        self.last_index.is_some_and(|last| u64::from(last) + 1 == self.parts.len() as u64)
-    }
-
-    pub(crate) fn new(
-        target: Target,
-        purpose: Purpose,
-        written: Written,
-        range: (String, Option<String>),
-        token: u64,
-        budget: usize,
-        now: Timestamp,
-    ) -> Pending {
-        let (start, end) = range;
-        Pending {
-            target,
-            purpose,
-            started: now,
-            written,
-            start,
-            end,
-            asked: None,
-            token,
-            budget,
-            answered_by: None,
-            last_activity: now,
-            parts: BTreeSet::new(),
-            last_index: None,
-            more: false,
-            progressed: false,
-            finished: false,
-        }
     }
 }

@@ -1,0 +1,108 @@
+//! Hearing of news: taking them in, passing them on, and asking for what they show to be missing.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::delta::NodeDelta;
+use crate::id::{Incarnation, NodeId};
+use crate::message::{Changed, Header};
+use crate::node::exchange::Peer;
+use crate::node::{Node, Origin};
+
+/// An owner is asked for once in so many halves of the delay of a push.
+const ASK_HALF_DELAYS: u32 = 5;
+
+impl Node {
+    pub(in crate::node) fn handle_news(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        changed: &[Changed],
+        deltas: &[NodeDelta<'_>],
+    ) {
+        let heard = self.hear_sender(header, origin.peer.is_some());
+        if !self.takes_pushes_of(heard, header) {
+            self.counters.refused_pushes += 1;
+            return;
+        }
+        let sender = &*header.sender.node_id;
+        let mut behind = BTreeSet::new();
+        for delta in deltas {
+            let before = self.progress_of(&delta.node_id);
+            self.apply(delta, sender);
+            let Some((incarnation, m)) = self.progress_of(&delta.node_id) else { continue };
+            // Of a log that is not known there is nothing before.
+            let same = before.filter(|(earlier, _)| *earlier == incarnation);
+            let since = same.map_or(0, |(_, m)| m);
+            if m > since && self.pushes() {
+                // Rule N1: whoever hears of it first by a push passes it on.
+                self.tell_soon(NodeId::from(&*delta.node_id), incarnation, since);
+            }
+            if incarnation == delta.incarnation && m < delta.to {
+                behind.insert(NodeId::from(&*delta.node_id));
+            }
+        }
+        self.find_behind(header, changed, &mut behind);
+        self.ask_for_news(origin, header, behind);
+    }
+
+    /// How far the copy goes, of which incarnation.
+    fn progress_of(&self, node_id: &str) -> Option<(Incarnation, u64)> {
+        let member = self.members.get(node_id)?;
+        Some((member.incarnation, member.replica.versions().max_version))
+    }
+
+    /// Adds those of whose logs the sender has more.
+    fn find_behind(&self, header: &Header<'_>, changed: &[Changed], behind: &mut BTreeSet<NodeId>) {
+        let sender = &header.sender;
+        let ours = self.progress_of(&sender.node_id);
+        if ours.is_some_and(|(run, m)| run == sender.incarnation && m < sender.max_version) {
+            behind.insert(NodeId::from(&*sender.node_id));
+        }
+        if changed.is_empty() {
+            return;
+        }
+        let theirs: HashMap<u64, u64> =
+            changed.iter().map(|it| (it.hash, it.max_version)).collect();
+        let hash = self.members.hash();
+        // Two that look alike are both asked for: that costs a question, and harms nobody.
+        for (node_id, member) in self.members.gossiped() {
+            let theirs = theirs.get(&hash.short(member.hash(), header.nonce));
+            if theirs.is_some_and(|theirs| *theirs > member.replica.versions().max_version) {
+                behind.insert(node_id.clone());
+            }
+        }
+    }
+
+    /// Rule N2: asks the sender for what it has more of, where it is known to be. Unless it is verified, its
+    /// message may come from anywhere.
+    fn ask_for_news(&mut self, origin: &Origin, header: &Header<'_>, mut behind: BTreeSet<NodeId>) {
+        let now = self.now;
+        let since = self.now - self.config.push_delay * ASK_HALF_DELAYS / 2;
+        behind.retain(|node_id| {
+            let frozen = self
+                .members
+                .get(node_id)
+                .is_none_or(|it| it.frozen_until.is_some_and(|until| now < until));
+            !frozen && !self.news.has_asked_since(node_id, since)
+        });
+        let Some(member) = self.members.get(&header.sender.node_id) else { return };
+        let verified = origin.peer.as_ref().map(|_| origin.path);
+        let (Some(path), token) = (verified.or(member.path), member.token) else { return };
+        if behind.is_empty() || !self.pushes() || self.news.allowance.left(now) == 0 {
+            return;
+        }
+        let peer = Peer { node_id: NodeId::from(&*header.sender.node_id), path, token };
+        let spent = self.inquire(&peer, self.version_towards(header.versions), &behind);
+        self.news.allowance.spend(spent);
+        let kept = self.listed_since();
+        self.news.asked.retain(|_, at| *at >= kept);
+        self.news.asked.extend(behind.into_iter().map(|node_id| (node_id, now)));
+    }
+
+    /// A copy has grown. If that was asked for because of news, others may lack it as well.
+    pub(in crate::node) fn learn_of_growth(&mut self, node_id: &str) {
+        if self.news.has_asked_since(node_id, self.listed_since()) {
+            self.list_soon();
+        }
+    }
+}

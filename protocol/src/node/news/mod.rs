@@ -1,0 +1,62 @@
+//! Eager push (rules N1 to N4): what changes is told at once, instead of waiting for a round.
+//!
+//! It only makes things faster: whatever it does not bring, because it was lost, or would have cost more
+//! than it may, comes with a round.
+
+mod allowance;
+mod hear;
+mod tell;
+
+use std::collections::BTreeMap;
+
+use crate::config::Config;
+use crate::id::{Incarnation, NodeId};
+use crate::time::Timestamp;
+
+use allowance::Allowance;
+
+/// What changed within so many times the delay of a push is listed in it.
+const LISTED_DELAYS: u32 = 15;
+/// After so many, the list is told once more.
+const LIST_DELAYS: u32 = 3;
+/// To so many peers.
+const LIST_FANOUT: usize = 6;
+
+/// What there is to tell, and what was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    /// Owners whose changes are to be told: which incarnation, and what lies behind which version.
+    untold: BTreeMap<NodeId, (Incarnation, u64)>,
+    /// When the own log last grew.
+    own_changed_at: Timestamp,
+    /// Owners that were asked for lately, and when.
+    asked: BTreeMap<NodeId, Timestamp>,
+    /// What pushes and questions that come of them may take.
+    allowance: Allowance,
+}
+
+impl News {
+    pub(crate) fn new(config: &Config, now: Timestamp) -> News {
+        News {
+            untold: BTreeMap::new(),
+            own_changed_at: Timestamp::MIN,
+            asked: BTreeMap::new(),
+            allowance: Allowance::new(config.push_bytes_per_second, now),
+        }
+    }
+
+    /// Notes that of this owner's log what lies behind this version has to be told.
+    fn note(&mut self, node_id: NodeId, incarnation: Incarnation, from: u64) {
+        let untold = self.untold.entry(node_id).or_insert((incarnation, from));
+        if untold.0 == incarnation {
+            untold.1 = untold.1.min(from);
+        } else {
+            *untold = (incarnation, from);
+        }
+    }
+
+    /// Whether this owner was asked for since then.
+    fn has_asked_since(&self, node_id: &str, since: Timestamp) -> bool {
+        self.asked.get(node_id).is_some_and(|at| *at > since)
+    }
+}

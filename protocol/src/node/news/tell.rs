@@ -1,0 +1,193 @@
+//! Telling: what has just been heard of, and how far the copies of what changed lately go.
+
+use rand::Rng;
+use rand::seq::{IteratorRandom, SliceRandom};
+
+use crate::id::{Incarnation, NodeId};
+use crate::message::{Body, Changed, Message};
+use crate::node::news::{LIST_DELAYS, LIST_FANOUT, LISTED_DELAYS};
+use crate::node::serve::Due;
+use crate::node::timers::Timer;
+use crate::node::{Node, Target};
+use crate::reconcile::{PeerView, Train, TrainBudget};
+use crate::time::Timestamp;
+use crate::wire::{EncodeOptions, Version, size};
+
+impl Node {
+    /// Whether this node pushes. While another process has its id it tells nobody anything, and its leave
+    /// is told in another way.
+    pub(super) fn pushes(&self) -> bool {
+        self.config.push_fanout > 0 && self.leaving.is_none() && !self.identity.is_yielding()
+    }
+
+    /// What the own log has had since this version is news, if it has anything.
+    pub(in crate::node) fn tell_own(&mut self, since: u64) {
+        if self.own.replica().versions().max_version == since || !self.pushes() {
+            return;
+        }
+        self.news.own_changed_at = self.now;
+        self.tell_soon(self.config.node_id.clone(), self.identity.incarnation, since);
+    }
+
+    /// Rule N1: what a log has had since this version is told after the delay, with whatever else there is
+    /// by then.
+    pub(super) fn tell_soon(&mut self, node_id: NodeId, incarnation: Incarnation, since: u64) {
+        self.news.note(node_id, incarnation, since);
+        self.timers.lower(Timer::Push, self.now + self.config.push_delay);
+        self.list_soon();
+    }
+
+    /// Rule N3: the list goes out, unless it has gone with a push by then.
+    pub(in crate::node) fn list_soon(&mut self) {
+        self.timers.lower(Timer::List, self.now + self.config.push_delay * LIST_DELAYS);
+    }
+
+    /// Tells a few what was heard of since the last time.
+    pub(in crate::node) fn push(&mut self) {
+        let untold = std::mem::take(&mut self.news.untold);
+        if untold.is_empty() || !self.pushes() {
+            return;
+        }
+        let readers = self.draw_readers(self.config.push_fanout);
+        let left = self.news.allowance.left(self.now);
+        let nonce = self.rng.random();
+        // At most half of the message is the list.
+        let changed = self.changed_lately(nonce, self.link.preferred_message_len / 2);
+        let untold: Vec<Due> = untold
+            .into_iter()
+            .filter_map(|(id, (run, since))| self.untold(id, run, since))
+            .collect();
+        let header = self.header(nonce, 0);
+        let overhead = size::news_overhead(&header) + len_of(&changed);
+        let mut budget = TrainBudget::new(self.link, 0, overhead, overhead);
+        // One message; an entry that is longer goes alone, if it may cost so much.
+        budget.total = budget.first_room;
+        budget.first_part = usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(overhead);
+        let owners = untold.iter().filter_map(|due| self.due(due)).collect();
+        let train = Train::pack(owners, budget, self.rotation, self.now);
+        let deltas = train.messages.into_iter().next().unwrap_or_default();
+        if deltas.is_empty() {
+            return;
+        }
+        let rest: Vec<Due> = train.rest.into_iter().map(Due::from).collect();
+        let rest = if train.more { rest } else { Vec::new() };
+        let message = Message { header, body: Body::News { changed, deltas } };
+        let letters = letters(&message, readers);
+        let had_readers = !letters.is_empty();
+        if !self.send_news(letters) {
+            self.counters.pushes_withheld += u64::from(had_readers);
+            return;
+        }
+        self.counters.pushes += 1;
+        for due in rest {
+            self.tell_soon(due.node_id, due.incarnation, due.view.max_version());
+        }
+        // The list went with it, and goes once more, counted from then.
+        let again = self.now + self.config.push_delay * (LIST_DELAYS - 1);
+        self.timers.set(Timer::List, again);
+    }
+
+    /// Rule N3: tells some how far the copies go of what changed lately.
+    pub(in crate::node) fn tell_list(&mut self) {
+        let nonce = self.rng.random();
+        let changed = self.changed_lately(nonce, self.link.preferred_message_len);
+        let own_is_new = self.news.own_changed_at >= self.listed_since();
+        if !self.pushes() || changed.is_empty() && !own_is_new {
+            return;
+        }
+        let readers = self.draw_readers(LIST_FANOUT);
+        let header = self.header(nonce, 0);
+        let message = Message { header, body: Body::News { changed, deltas: Vec::new() } };
+        let letters = letters(&message, readers);
+        self.send_news(letters);
+    }
+
+    /// Sends as many as may be sent now; whether there was any.
+    fn send_news(&mut self, letters: Vec<(Target, Vec<u8>)>) -> bool {
+        let mut any = false;
+        for (target, bytes) in letters {
+            if self.news.allowance.left(self.now) < bytes.len() as u64 {
+                break;
+            }
+            self.news.allowance.spend(bytes.len());
+            self.transmit(target, bytes);
+            any = true;
+        }
+        any
+    }
+
+    /// What is to be told of one log, and to whom has all that comes before.
+    fn untold(&self, node_id: NodeId, incarnation: Incarnation, since: u64) -> Option<Due> {
+        let replica = if node_id == self.config.node_id {
+            self.own.replica()
+        } else {
+            &self.members.get(&node_id)?.replica
+        };
+        let view = PeerView::complete_to(since, replica.versions());
+        Some(Due { node_id, incarnation, view })
+    }
+
+    /// Random live peers that can read news.
+    fn draw_readers(&mut self, count: usize) -> Vec<(Target, Version)> {
+        let mut rng = self.rng.clone();
+        let mut active = std::mem::take(&mut self.active);
+        let (peers, _) = self.partners(&mut active, &mut rng);
+        let version = |peer: &NodeId| self.version_for(Some(peer));
+        let able = peers.iter().filter(|peer| version(peer) >= Version::V2);
+        let mut drawn = able.choose_multiple(&mut rng, count);
+        // If not all can be told, it is not always the same who are not.
+        drawn.shuffle(&mut rng);
+        let reader = |peer: &&NodeId| Some((self.target(peer)?, version(peer)));
+        let readers = drawn.into_iter().filter_map(reader).collect();
+        self.rng = rng;
+        self.active = active;
+        readers
+    }
+
+    /// Since when what changed is listed.
+    pub(super) fn listed_since(&self) -> Timestamp {
+        self.now - self.config.push_delay * LISTED_DELAYS
+    }
+
+    /// How far the copies go of what changed lately; of some of them, if all are too many. The own log is
+    /// not among them: it is in the header.
+    fn changed_lately(&mut self, nonce: u64, room: usize) -> Vec<Changed> {
+        let since = self.listed_since();
+        let hash = self.members.hash();
+        let changed = self.members.gossiped().filter(|(_, member)| member.changed_at >= since);
+        let mut changed: Vec<Changed> = changed
+            .map(|(_, member)| Changed {
+                hash: hash.short(member.hash(), nonce),
+                max_version: member.replica.versions().max_version,
+            })
+            .collect();
+        let mut len = size::news_overhead(&self.header(nonce, 0)) + len_of(&changed);
+        if len > room {
+            changed.shuffle(&mut self.rng);
+        }
+        while len > room {
+            let Some(it) = changed.pop() else { break };
+            len -= size::changed(it.max_version);
+        }
+        changed
+    }
+}
+
+fn len_of(changed: &[Changed]) -> usize {
+    changed.iter().map(|it| size::changed(it.max_version)).sum()
+}
+
+/// The message for each of them.
+fn letters(message: &Message<'_>, readers: Vec<(Target, Version)>) -> Vec<(Target, Vec<u8>)> {
+    let mut written: Option<(Version, Vec<u8>)> = None;
+    let mut letters = Vec::with_capacity(readers.len());
+    for (target, version) in readers {
+        let bytes = match &written {
+            Some((same, bytes)) if *same == version => bytes.clone(),
+            _ => message.encode_with(&EncodeOptions::in_version(version)),
+        };
+        written = Some((version, bytes.clone()));
+        letters.push((target, bytes));
+    }
+    letters
+}
