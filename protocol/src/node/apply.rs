@@ -55,6 +55,9 @@ impl Node {
                 if !self.admit(delta, age, reporter) {
                     return false;
                 }
+                if *delta.node_id == *reporter {
+                    self.tell_newcomer(delta.owner(), delta.incarnation);
+                }
                 progress = true;
             }
             Heard::Superseded | Heard::Future => return false,

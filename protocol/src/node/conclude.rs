@@ -113,6 +113,9 @@ impl Node {
             Next::Continue => self.pull(peer, &start, end.as_deref()),
         }
         self.watch_exchange(nonce);
+        if part.last {
+            self.go_on_after(&header.sender.node_id);
+        }
     }
 
     /// A responder that is not listened to is told why (rule L4): one that asks nobody, as a seed may

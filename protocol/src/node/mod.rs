@@ -59,6 +59,7 @@ use exchange::Exchanges;
 use identity::Identity;
 use leave::Leaving;
 use news::News;
+use round::Row;
 use serve::Service;
 use timers::{Timer, Timers};
 use versions::Incompatible;
@@ -107,6 +108,7 @@ pub struct Node {
     timers: Timers,
     /// When the next round is due.
     round_due: Timestamp,
+    row: Row,
     rotation: usize,
     outbox: VecDeque<Transmit>,
     /// Answers that are not all in the outbox yet, and whom they go to.
@@ -175,6 +177,7 @@ impl Node {
             news: News::new(&config, now),
             timers: Timers::new(),
             round_due: now,
+            row: Row::default(),
             rotation: rng.random_range(0..1024),
             outbox: VecDeque::new(),
             services: VecDeque::new(),
@@ -324,6 +327,7 @@ impl Node {
         for timer in self.timers.take_due(self.now) {
             match timer {
                 Timer::Round => self.round(),
+                Timer::Row => self.open_next(),
                 Timer::Join => self.join(),
                 Timer::Watchdog => self.timers.set(Timer::Watchdog, self.health.next_tick()),
                 Timer::Liveness => self.judge_lives(),

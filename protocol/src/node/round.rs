@@ -1,6 +1,7 @@
 //! Opening exchanges: rounds, joining, and fetching what a train did not bring.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,6 +30,17 @@ pub(super) struct EncodedSyn {
     pub(super) bytes: Vec<u8>,
 }
 
+/// The live peers of a round, one after the other: what is heard from one, is told to the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    waiting: VecDeque<Target>,
+    /// Who was asked last, until there is an answer.
+    asked: Option<NodeId>,
+}
+
+/// Who has not answered within this part of an interval is not waited for.
+const ROW_PATIENCE: u32 = 10;
+
 impl Node {
     /// One round of gossip: the heartbeat, the life cycle, and an exchange with a few peers.
     pub(super) fn round(&mut self) {
@@ -41,12 +53,35 @@ impl Node {
         self.counters.rounds += 1;
         self.identity.beat(self.now);
         self.rotation = self.rotation.wrapping_add(1);
-        for target in self.choose_targets() {
+        let (live, others) = self.choose_targets();
+        self.row = Row { waiting: live.into(), asked: None };
+        self.open_next();
+        for target in others {
             self.open_exchange(target, Purpose::Round, "", None);
         }
         if self.members.live() == 0 && !self.seeds.is_empty() {
             let due = self.now + self.config.gossip_interval / 4;
             self.timers.set(Timer::Join, due);
+        }
+    }
+
+    /// Opens the next exchange of the round, and the one after it when that is answered, or has not been
+    /// for a while (rule P2).
+    pub(super) fn open_next(&mut self) {
+        self.timers.stop(Timer::Row);
+        let Some(target) = self.row.waiting.pop_front() else { return };
+        self.row.asked = target.node_id.clone();
+        if !self.row.waiting.is_empty() {
+            self.timers.set(Timer::Row, self.now + self.config.gossip_interval / ROW_PATIENCE);
+        }
+        self.open_exchange(target, Purpose::Round, "", None);
+    }
+
+    /// This peer has answered.
+    pub(super) fn go_on_after(&mut self, peer: &str) {
+        if self.row.asked.as_deref() == Some(peer) {
+            self.row.asked = None;
+            self.open_next();
         }
     }
 
@@ -63,7 +98,8 @@ impl Node {
         }
     }
 
-    fn choose_targets(&mut self) -> Vec<Target> {
+    /// The live peers of a round, and who is asked besides.
+    fn choose_targets(&mut self) -> (Vec<Target>, Vec<Target>) {
         let is_dead = |member: &Member| member.status == NodeStatus::Dead;
         let dead = self.members.iter().filter(|(_, it)| is_dead(it) && self.is_within_reach(it));
         let dead: Vec<&NodeId> = dead.map(|(node_id, _)| node_id).collect();
@@ -72,12 +108,13 @@ impl Node {
         let (live, live_count) = self.partners(&mut active, &mut rng);
         let candidates = Candidates { live, live_count, dead, seeds: self.foreign_seeds() };
         let choice = peer_select::choose(candidates, self.config.fanout, &mut rng);
-        let peers = choice.live.into_iter().chain(choice.dead);
-        let mut targets: Vec<Target> = peers.filter_map(|peer| self.target(peer)).collect();
-        targets.extend(choice.seed.map(Target::addr));
+        let target = |peer: &NodeId| self.target(peer);
+        let live = choice.live.into_iter().filter_map(target).collect();
+        let dead = choice.dead.and_then(target);
+        let others = dead.into_iter().chain(choice.seed.map(Target::addr)).collect();
         self.rng = rng;
         self.active = active;
-        targets
+        (live, others)
     }
 
     /// The live peers among which those of a round, and those who are told of news, are drawn; and how many

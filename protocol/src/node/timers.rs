@@ -8,6 +8,8 @@ use crate::time::Timestamp;
 pub(crate) enum Timer {
     /// The next round of gossip.
     Round,
+    /// The next exchange of a round, although the one before it was not answered.
+    Row,
     /// While nobody is known to live: ask the seeds again.
     Join,
     /// The watchdog over our own pauses.
@@ -30,11 +32,12 @@ pub(crate) enum Timer {
     List,
 }
 
-const COUNT: usize = 11;
+const COUNT: usize = 12;
 
 impl Timer {
     const ALL: [Timer; COUNT] = [
         Timer::Round,
+        Timer::Row,
         Timer::Join,
         Timer::Watchdog,
         Timer::Liveness,

@@ -29,6 +29,13 @@ impl Node {
         self.tell_soon(self.config.node_id.clone(), self.identity.incarnation, since);
     }
 
+    /// Somebody who was not known has come and speaks for itself.
+    pub(in crate::node) fn tell_newcomer(&mut self, node_id: NodeId, incarnation: Incarnation) {
+        if self.pushes() {
+            self.tell_soon(node_id, incarnation, 0);
+        }
+    }
+
     /// Rule N1: what a log has had since this version is told after the delay, with whatever else there is
     /// by then.
     pub(super) fn tell_soon(&mut self, node_id: NodeId, incarnation: Incarnation, since: u64) {
