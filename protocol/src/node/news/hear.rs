@@ -27,6 +27,9 @@ impl Node {
         let sender = &*header.sender.node_id;
         let mut behind = BTreeSet::new();
         for delta in deltas {
+            if self.is_echo(delta) {
+                continue;
+            }
             let before = self.progress_of(&delta.node_id);
             self.apply(delta, sender);
             let Some((incarnation, m)) = self.progress_of(&delta.node_id) else { continue };
@@ -43,6 +46,13 @@ impl Node {
         }
         self.find_behind(header, changed, &mut behind);
         self.ask_for_news(origin, header, behind);
+    }
+
+    /// Whether it is what this node has written itself: news go to all, whoever is their subject.
+    fn is_echo(&self, delta: &NodeDelta<'_>) -> bool {
+        *delta.node_id == *self.config.node_id
+            && delta.incarnation == self.identity.incarnation
+            && delta.source <= self.own.replica().versions().max_version
     }
 
     /// How far the copy goes, of which incarnation.

@@ -45,9 +45,15 @@ fn reached_soon(net: &mut Net, writes: u32) -> f64 {
 
 #[test]
 fn a_write_reaches_all_long_before_the_next_round() {
+    let refused = |net: &Net| -> u64 {
+        let counters = (0..40).map(|host| net.node(host).counters());
+        counters.map(|it| it.refused_foreign_writes + it.deltas_invalid + it.refused_pushes).sum()
+    };
     let mut net = settled(1, 40);
+    let before = refused(&net);
     let reached = reached_soon(&mut net, 20);
-    assert!(reached > 39.9, "{reached} of 40");
+    assert!(reached > 39.5, "{reached} of 40");
+    assert_eq!(refused(&net), before, "what comes back to its owner is no offence");
 }
 
 #[test]
