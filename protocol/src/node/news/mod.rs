@@ -25,14 +25,24 @@ const LIST_FANOUT: usize = 6;
 /// What there is to tell, and what was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct News {
-    /// Owners whose changes are to be told: which incarnation, and what lies behind which version.
-    untold: BTreeMap<NodeId, (Incarnation, u64)>,
+    /// Owners whose changes are to be told.
+    untold: BTreeMap<NodeId, Untold>,
     /// When the own log last grew.
     own_changed_at: Timestamp,
     /// Owners that were asked for lately, and when.
     asked: BTreeMap<NodeId, Timestamp>,
     /// What pushes and questions that come of them may take.
     allowance: Allowance,
+}
+
+/// What is to be told of one log.
+#[derive(Clone, Copy, Debug)]
+struct Untold {
+    incarnation: Incarnation,
+    /// What lies behind this version.
+    since: u64,
+    /// When the first of it was heard of.
+    heard_at: Timestamp,
 }
 
 impl News {
@@ -45,13 +55,14 @@ impl News {
         }
     }
 
-    /// Notes that of this owner's log what lies behind this version has to be told.
-    fn note(&mut self, node_id: NodeId, incarnation: Incarnation, from: u64) {
-        let untold = self.untold.entry(node_id).or_insert((incarnation, from));
-        if untold.0 == incarnation {
-            untold.1 = untold.1.min(from);
+    /// Notes that this has to be told, beside what there is to tell of the same log.
+    fn note(&mut self, node_id: NodeId, news: Untold) {
+        let untold = self.untold.entry(node_id).or_insert(news);
+        if untold.incarnation == news.incarnation {
+            untold.since = untold.since.min(news.since);
+            untold.heard_at = untold.heard_at.min(news.heard_at);
         } else {
-            *untold = (incarnation, from);
+            *untold = news;
         }
     }
 

@@ -4,8 +4,9 @@ use rand::Rng;
 use rand::seq::{IteratorRandom, SliceRandom};
 
 use crate::id::{Incarnation, NodeId};
+use crate::limits::LinkLimits;
 use crate::message::{Body, Changed, Message};
-use crate::node::news::{LIST_DELAYS, LIST_FANOUT, LISTED_DELAYS};
+use crate::node::news::{LIST_DELAYS, LIST_FANOUT, LISTED_DELAYS, Untold};
 use crate::node::serve::Due;
 use crate::node::timers::Timer;
 use crate::node::{Node, Target};
@@ -39,7 +40,7 @@ impl Node {
     /// Rule N1: what a log has had since this version is told after the delay, with whatever else there is
     /// by then.
     pub(super) fn tell_soon(&mut self, node_id: NodeId, incarnation: Incarnation, since: u64) {
-        self.news.note(node_id, incarnation, since);
+        self.news.note(node_id, Untold { incarnation, since, heard_at: self.now });
         self.timers.lower(Timer::Push, self.now + self.config.push_delay);
         self.list_soon();
     }
@@ -58,26 +59,24 @@ impl Node {
         let readers = self.draw_readers(self.config.push_fanout);
         let left = self.news.allowance.left(self.now);
         let nonce = self.rng.random();
+        let link = self.news_link();
         // At most half of the message is the list.
-        let changed = self.changed_lately(nonce, self.link.preferred_message_len / 2);
-        let untold: Vec<Due> = untold
-            .into_iter()
-            .filter_map(|(id, (run, since))| self.untold(id, run, since))
-            .collect();
+        let changed = self.changed_lately(nonce, link.preferred_message_len / 2);
+        let dues: Vec<Due> = untold.iter().filter_map(|(id, it)| self.due_of(id, it)).collect();
         let header = self.header(nonce, 0);
         let overhead = size::news_overhead(&header) + len_of(&changed);
-        let mut budget = TrainBudget::new(self.link, 0, overhead, overhead);
+        let mut budget = TrainBudget::new(link, 0, overhead, overhead);
         // One message; an entry that is longer goes alone, if it may cost so much.
         budget.total = budget.first_room;
         budget.first_part = usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(overhead);
-        let owners = untold.iter().filter_map(|due| self.due(due)).collect();
+        let owners = dues.iter().filter_map(|due| self.due(due)).collect();
         let train = Train::pack(owners, budget, self.rotation, self.now);
         let deltas = train.messages.into_iter().next().unwrap_or_default();
         if deltas.is_empty() {
             return;
         }
         let rest: Vec<Due> = train.rest.into_iter().map(Due::from).collect();
-        let rest = if train.more { rest } else { Vec::new() };
+        let goes_on = train.more;
         let message = Message { header, body: Body::News { changed, deltas } };
         let letters = letters(&message, readers);
         let had_readers = !letters.is_empty();
@@ -86,8 +85,15 @@ impl Node {
             return;
         }
         self.counters.pushes += 1;
+        // What is no news any more is left to rounds: who has written much, tells only of its beginning.
+        let oldest = self.listed_since();
         for due in rest {
-            self.tell_soon(due.node_id, due.incarnation, due.view.max_version());
+            let heard_at = untold.get(&due.node_id).map_or(Timestamp::MIN, |it| it.heard_at);
+            if goes_on && heard_at >= oldest {
+                let (incarnation, since) = (due.incarnation, due.view.max_version());
+                self.news.note(due.node_id, Untold { incarnation, since, heard_at });
+                self.timers.lower(Timer::Push, self.now + self.config.push_delay);
+            }
         }
         // The list went with it, and goes once more, counted from then.
         let again = self.now + self.config.push_delay * (LIST_DELAYS - 1);
@@ -97,7 +103,7 @@ impl Node {
     /// Rule N3: tells some how far the copies go of what changed lately.
     pub(in crate::node) fn tell_list(&mut self) {
         let nonce = self.rng.random();
-        let changed = self.changed_lately(nonce, self.link.preferred_message_len);
+        let changed = self.changed_lately(nonce, self.news_link().preferred_message_len);
         let own_is_new = self.news.own_changed_at >= self.listed_since();
         if !self.pushes() || changed.is_empty() && !own_is_new {
             return;
@@ -107,6 +113,14 @@ impl Node {
         let message = Message { header, body: Body::News { changed, deltas: Vec::new() } };
         let letters = letters(&message, readers);
         self.send_news(letters);
+    }
+
+    /// The link, for messages no longer than a datagram: where the link prefers longer ones, a single push
+    /// would take all that pushes may.
+    fn news_link(&self) -> LinkLimits {
+        let preferred = LinkLimits::default().preferred_message_len;
+        let preferred_message_len = self.link.preferred_message_len.min(preferred);
+        LinkLimits { preferred_message_len, ..self.link }
     }
 
     /// Sends as many as may be sent now; whether there was any.
@@ -123,15 +137,15 @@ impl Node {
         any
     }
 
-    /// What is to be told of one log, and to whom has all that comes before.
-    fn untold(&self, node_id: NodeId, incarnation: Incarnation, since: u64) -> Option<Due> {
-        let replica = if node_id == self.config.node_id {
+    /// What is to be told of one log, to somebody who has all that comes before.
+    fn due_of(&self, node_id: &NodeId, untold: &Untold) -> Option<Due> {
+        let replica = if *node_id == self.config.node_id {
             self.own.replica()
         } else {
-            &self.members.get(&node_id)?.replica
+            &self.members.get(node_id)?.replica
         };
-        let view = PeerView::complete_to(since, replica.versions());
-        Some(Due { node_id, incarnation, view })
+        let view = PeerView::complete_to(untold.since, replica.versions());
+        Some(Due { node_id: node_id.clone(), incarnation: untold.incarnation, view })
     }
 
     /// Random live peers that can read news.

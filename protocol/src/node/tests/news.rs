@@ -201,3 +201,22 @@ fn storms_end_in_the_same_state_with_pushes() {
         net.expect_within(40, &format!("all agree, seed {seed}"), Net::is_converged);
     }
 }
+
+#[test]
+fn a_large_state_is_left_to_rounds_and_single_writes_do_not_wait_behind_it() {
+    let mut net = settled(10, 20);
+    for number in 0..5_000 {
+        net.write(1, &format!("key-{number}"), Some("a value of some length"));
+    }
+    net.run_for(Duration::from_millis(100));
+    net.write(0, "key", Some("single"));
+    net.run_for(SOON);
+    assert!(having(&net, "key", "single") > 18);
+    let spent: usize = news(&net).filter(|sent| sent.from == 1).map(|sent| sent.len).sum();
+    assert!(spent < 50_000, "{spent} of 200,000");
+    net.expect_within(20, "all is everywhere", Net::is_converged);
+    net.run_for(INTERVAL * 4);
+    net.sent.clear();
+    net.run_for(INTERVAL * 20);
+    assert_eq!(news(&net).count(), 0, "it is over");
+}
