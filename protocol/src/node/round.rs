@@ -38,8 +38,9 @@ pub(super) struct Row {
     asked: Option<NodeId>,
 }
 
-/// Who has not answered within this part of an interval is not waited for.
-const ROW_PATIENCE: u32 = 10;
+/// Who has not answered within this part of an interval is not waited for, nor within what lets all be asked
+/// in half of one.
+const ROW_PATIENCE: usize = 10;
 
 impl Node {
     /// One round of gossip: the heartbeat, the life cycle, and an exchange with a few peers.
@@ -69,10 +70,14 @@ impl Node {
     /// for a while (rule P2).
     pub(super) fn open_next(&mut self) {
         self.timers.stop(Timer::Row);
+        if self.leaving.is_some() {
+            return;
+        }
         let Some(target) = self.row.waiting.pop_front() else { return };
         self.row.asked = target.node_id.clone();
         if !self.row.waiting.is_empty() {
-            self.timers.set(Timer::Row, self.now + self.config.gossip_interval / ROW_PATIENCE);
+            let part = u32::try_from(ROW_PATIENCE.max(2 * self.config.fanout)).unwrap_or(u32::MAX);
+            self.timers.set(Timer::Row, self.now + self.config.gossip_interval / part);
         }
         self.open_exchange(target, Purpose::Round, "", None);
     }

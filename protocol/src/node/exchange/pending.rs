@@ -36,6 +36,7 @@ pub(crate) struct Pending {
     pub(crate) end: Option<String>,
     /// Whom it was about, if it was in columns, until it is answered.
     pub(crate) asked: Option<Asked>,
+    /// Whether it was in columns.
     pub(super) in_columns: bool,
     /// The token that went with the Syn.
     pub(crate) token: u64,
@@ -65,7 +66,6 @@ impl Pending {
         self.answered_by.is_none()
     }
 
-    /// Whether the question was in columns.
     pub(crate) fn is_in_columns(&self) -> bool {
         self.in_columns
     }

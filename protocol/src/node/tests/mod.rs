@@ -5,5 +5,6 @@ mod columns;
 mod net;
 mod news;
 mod refusals;
+mod rounds;
 mod upgrade;
 mod versions;
