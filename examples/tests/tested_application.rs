@@ -58,6 +58,8 @@ fn no_shard_has_two_owners(cluster: &Shards) -> Result<(), String> {
 async fn crashes(seed: u64, rules: Rules) {
     let mut cluster = start(seed, 5, rules).await;
     cluster.until("each shard has one owner", each_shard_has_one_owner).await;
+    // And all know of it: what is still being told when they crash, would fill the report of a failure.
+    cluster.run_for(Duration::from_secs(2)).await;
     let before: Vec<usize> = (0..SHARDS).map(|shard| owners(&cluster, shard)[0]).collect();
     cluster.crash(1);
     cluster.crash(4);
