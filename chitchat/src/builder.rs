@@ -121,8 +121,8 @@ impl ChitchatConfigBuilder {
     }
 
     /// Live peers that are told at once of what is written, and of what a push brought. Default: 3; 0 to 16.
-    /// With 0 changes go by rounds only: a write reaches all in a few gossip intervals instead of some tens
-    /// of milliseconds, and costs no messages of its own.
+    /// With 0 changes go by rounds only: a write reaches all in a few gossip intervals instead of one or two
+    /// tenths of a second, and costs no messages of its own.
     pub fn push_fanout(mut self, peers: usize) -> Self {
         self.protocol.push_fanout = peers;
         self

@@ -43,7 +43,7 @@ impl Node {
             match &pending.asked {
                 Some(asked) if asked.fits(answer) => {}
                 // Come again: it was taken in.
-                None if pending.is_in_columns() => return,
+                None if pending.in_columns => return,
                 _ => {
                     self.counters.refused_malformed += 1;
                     return;

@@ -162,14 +162,11 @@ impl Node {
             return;
         };
         let max_version = member.replica.versions().max_version;
-        if max_version < header.sender.max_version {
-            // Something before it is missing: ask for that, where the node is known to be. Unless
-            // its sender is verified, this message may come from anywhere.
-            let (node_id, token) = (NodeId::from(sender), member.token);
-            let verified = origin.peer.as_ref().map(|_| origin.path);
-            if let Some(path) = verified.or(member.path) {
-                self.pull(Peer { node_id, path, token }, "", None);
-            }
+        if max_version < header.sender.max_version
+            && let Some(peer) = self.pusher(origin, sender)
+        {
+            // Something before it is missing: ask for that.
+            self.pull(peer, "", None);
         }
         let options = EncodeOptions::in_version(self.version_towards(header.versions));
         let header = self.answer_header(origin, header.nonce, None);
@@ -185,6 +182,15 @@ impl Node {
                 let speaks = member.is_live() || member.status == NodeStatus::Left;
                 member.incarnation == header.sender.incarnation && speaks
             })
+    }
+
+    /// Whom to ask for what a push lacks: its sender, where it is known to be. Unless the sender is verified,
+    /// the push may come from anywhere.
+    pub(super) fn pusher(&self, origin: &Origin, sender: &str) -> Option<Peer> {
+        let (node_id, member) = self.members.get_key_value(sender)?;
+        let verified = origin.peer.as_ref().map(|_| origin.path);
+        let path = verified.or(member.path)?;
+        Some(Peer { node_id: node_id.clone(), path, token: member.token })
     }
 
     pub(super) fn handle_push_ack(&mut self, header: &Header<'_>, max_version: u64) {

@@ -37,7 +37,7 @@ pub(crate) struct Pending {
     /// Whom it was about, if it was in columns, until it is answered.
     pub(crate) asked: Option<Asked>,
     /// Whether it was in columns.
-    pub(super) in_columns: bool,
+    pub(crate) in_columns: bool,
     /// The token that went with the Syn.
     pub(crate) token: u64,
     /// How many bytes of deltas were asked for.
@@ -64,10 +64,6 @@ impl Pending {
     /// Whether nothing has come of it yet.
     pub(super) fn is_unanswered(&self) -> bool {
         self.answered_by.is_none()
-    }
-
-    pub(crate) fn is_in_columns(&self) -> bool {
-        self.in_columns
     }
 
     /// A part of the answer came.

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use crate::delta::NodeDelta;
 use crate::id::{Incarnation, NodeId};
 use crate::message::{Changed, Header};
-use crate::node::exchange::Peer;
 use crate::node::{Node, Origin};
 
 /// An owner is asked for once in so many halves of the delay of a push.
@@ -83,8 +82,7 @@ impl Node {
         }
     }
 
-    /// Rule N2: asks the sender for what it has more of, where it is known to be. Unless it is verified, its
-    /// message may come from anywhere.
+    /// Rule N2: asks the sender for what it has more of.
     fn ask_for_news(&mut self, origin: &Origin, header: &Header<'_>, mut behind: BTreeSet<NodeId>) {
         let now = self.now;
         let since = self.now - self.config.push_delay * ASK_HALF_DELAYS / 2;
@@ -95,13 +93,10 @@ impl Node {
                 .is_none_or(|it| it.frozen_until.is_some_and(|until| now < until));
             !frozen && !self.news.has_asked_since(node_id, since)
         });
-        let Some(member) = self.members.get(&header.sender.node_id) else { return };
-        let verified = origin.peer.as_ref().map(|_| origin.path);
-        let (Some(path), token) = (verified.or(member.path), member.token) else { return };
+        let Some(peer) = self.pusher(origin, &header.sender.node_id) else { return };
         if behind.is_empty() || !self.pushes() || self.news.allowance.left(now) == 0 {
             return;
         }
-        let peer = Peer { node_id: NodeId::from(&*header.sender.node_id), path, token };
         let spent = self.inquire(&peer, self.version_towards(header.versions), &behind);
         self.news.allowance.spend(spent);
         let kept = self.listed_since();

@@ -1,5 +1,7 @@
 //! Telling: what has just been heard of, and how far the copies of what changed lately go.
 
+use std::collections::BTreeMap;
+
 use rand::Rng;
 use rand::seq::{IteratorRandom, SliceRandom};
 
@@ -198,17 +200,12 @@ fn len_of(changed: &[Changed]) -> usize {
     changed.iter().map(|it| size::changed(it.max_version)).sum()
 }
 
-/// The message for each of them.
+/// The message for each of them, written once for each version.
 fn letters(message: &Message<'_>, readers: Vec<(Target, Version)>) -> Vec<(Target, Vec<u8>)> {
-    let mut written: Option<(Version, Vec<u8>)> = None;
-    let mut letters = Vec::with_capacity(readers.len());
-    for (target, version) in readers {
-        let bytes = match &written {
-            Some((same, bytes)) if *same == version => bytes.clone(),
-            _ => message.encode_with(&EncodeOptions::in_version(version)),
-        };
-        written = Some((version, bytes.clone()));
-        letters.push((target, bytes));
-    }
-    letters
+    let mut written: BTreeMap<Version, Vec<u8>> = BTreeMap::new();
+    let mut letter = |(target, version): (Target, Version)| {
+        let write = || message.encode_with(&EncodeOptions::in_version(version));
+        (target, written.entry(version).or_insert_with(write).clone())
+    };
+    readers.into_iter().map(&mut letter).collect()
 }
