@@ -7,7 +7,7 @@ use crate::digest::DigestEntry;
 use crate::event::Notice;
 use crate::id::NodeId;
 use crate::limits::Limits;
-use crate::membership::Member;
+use crate::membership::{FreshCopy, Member};
 use crate::message::Refusal;
 use crate::node::Node;
 use crate::node::hear::{Heard, Sign};
@@ -131,9 +131,9 @@ impl Node {
 
     fn apply_to_member(&mut self, delta: &NodeDelta<'_>) -> bool {
         let now = self.now;
-        let fresh = self.members.get(&delta.node_id).and_then(|member| member.fresh.as_deref());
+        let fresh = self.members.get(&delta.node_id).and_then(|member| member.fresh.as_ref());
         let feeds_fresh =
-            fresh.is_some_and(|fresh| !is_over_limit(&self.config.limits, fresh, delta));
+            fresh.is_some_and(|fresh| !is_over_limit(&self.config.limits, &fresh.replica, delta));
         let Some(member) = self.members.get_mut(&delta.node_id) else { return false };
         let mut changed = feeds_fresh && apply_to_fresh(member, delta, now);
         match member.replica.apply_valid(delta, now) {
@@ -239,10 +239,11 @@ impl Node {
             member.fresh = None;
             return;
         }
-        let newer = member.fresh.is_none() || entry.last_gc_version > member.fresh_gc;
+        let gc_version = entry.last_gc_version;
+        let newer = member.fresh.as_ref().is_none_or(|fresh| gc_version > fresh.gc_version);
         if ours.max_version < ours.last_gc_version && !member.is_live() && newer {
-            member.fresh = Some(Box::default());
-            member.fresh_gc = entry.last_gc_version;
+            let replica = Replica::new();
+            member.fresh = Some(Box::new(FreshCopy { replica, gc_version }));
         }
     }
 }
@@ -259,16 +260,16 @@ fn is_over_limit(limits: &Limits, copy: &Replica, delta: &NodeDelta<'_>) -> bool
 
 /// Feeds the second copy, and swaps it in when it has caught up with its source.
 fn apply_to_fresh(member: &mut Member, delta: &NodeDelta<'_>, now: Timestamp) -> bool {
-    let Some(fresh) = member.fresh.as_mut().filter(|_| delta.last_gc_version <= member.fresh_gc)
+    let Some(fresh) = member.fresh.as_mut().filter(|it| delta.last_gc_version <= it.gc_version)
     else {
         return false;
     };
-    let advanced = fresh.apply(delta, now).is_ok_and(|outcome| outcome.advanced);
-    let versions = fresh.versions();
+    let advanced = fresh.replica.apply(delta, now).is_ok_and(|outcome| outcome.advanced);
+    let versions = fresh.replica.versions();
     let complete = versions.max_version >= delta.source
         && versions.max_version > member.replica.versions().max_version;
     if complete && let Some(fresh) = member.fresh.take() {
-        member.replica.replace_with(*fresh);
+        member.replica.replace_with(fresh.replica);
     }
     let ours: &Replica = &member.replica;
     if ours.versions().max_version >= ours.versions().last_gc_version {

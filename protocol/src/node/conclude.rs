@@ -96,7 +96,7 @@ impl Node {
         let progressed = self.apply_all(deltas, sender);
         // The first token of a peer lifts the bound on its answers: that is progress too.
         let token = header.nonce;
-        let known = self.members.get(sender).is_some_and(|member| member.token == token);
+        let known = self.members.get(sender).is_some_and(|member| member.contact.token == token);
         let validated = part.more && !known && purpose == Purpose::Round;
         self.remember_path(origin, header, Some(token));
         let peer = Peer { node_id: NodeId::from(sender), path: origin.path, token };
@@ -227,8 +227,8 @@ impl Node {
         self.learn_versions(origin, header);
         let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
         if member.incarnation == header.sender.incarnation {
-            member.set_path(origin.path, self.now);
-            member.token = token.unwrap_or(member.token);
+            member.contact.set_path(origin.path, self.now);
+            member.contact.token = token.unwrap_or(member.contact.token);
         }
     }
 }

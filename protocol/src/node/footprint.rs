@@ -33,7 +33,7 @@ impl Node {
         let own = self.own.replica();
         let replicas = || {
             let copies = |(_, member): (_, &'_ crate::membership::Member)| {
-                let fresh = member.fresh.as_deref();
+                let fresh = member.fresh.as_ref().map(|it| &it.replica);
                 (
                     member.replica.len() + fresh.map_or(0, |copy| copy.len()),
                     member.replica.bytes() + fresh.map_or(0, |copy| copy.bytes()),

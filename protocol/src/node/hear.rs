@@ -1,7 +1,9 @@
 //! Taking in what peers say of nodes' lives: heartbeats and incarnations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::compact::MemberSet;
 use crate::event::Notice;
 use crate::failure::Vitals;
 use crate::id::{ChitchatId, Incarnation, NodeId};
@@ -78,29 +80,59 @@ impl Node {
 
     /// Takes in a sign of life, from the node itself or through others (rules D2, L2, L7).
     pub(super) fn hear(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
+        let index = self.members.index(node_id);
+        if index.is_some_and(|index| self.hear_routine(index, sign, reporter)) {
+            return Heard::Known;
+        }
+        self.hear_news(node_id, sign, reporter)
+    }
+
+    /// As [`Node::hear`], for the member at a position.
+    pub(super) fn hear_at(
+        &mut self,
+        set: &Arc<MemberSet>,
+        position: usize,
+        sign: Sign,
+        reporter: &str,
+    ) {
+        let index = self.members.index_at(set, position);
+        if !index.is_some_and(|index| self.hear_routine(index, sign, reporter))
+            && let Some(it) = set.get(position)
+        {
+            self.hear_news(&it.node_id, sign, reporter);
+        }
+    }
+
+    /// By far the most frequent cases: nothing new, and a live member that goes on living. False if it is
+    /// none of them.
+    fn hear_routine(&mut self, index: usize, sign: Sign, reporter: &str) -> bool {
+        let Sign { incarnation, heartbeat, age } = sign;
+        let (gated, acceptance) = (self.is_gated(), self.acceptance());
+        let (now, health, detector) = (self.now, &self.health, &self.detector);
+        let Some(member) = self.members.nth_mut(index) else { return false };
+        if member.incarnation != incarnation
+            || member.introducer.as_deref().is_some_and(|introducer| introducer != reporter)
+        {
+            return false;
+        }
+        if member.vitals.heartbeat() >= heartbeat {
+            return true;
+        }
+        let Some(age) = age.filter(|age| *age <= acceptance && member.is_live() && !gated) else {
+            return false;
+        };
+        if member.vitals.observe(heartbeat, age, now, health, detector) {
+            let due = member.vitals.deadline(now, health, detector);
+            self.timers.lower(Timer::Liveness, due);
+        }
+        true
+    }
+
+    /// What is left of [`Node::hear`] when it was no routine.
+    fn hear_news(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
         let Sign { incarnation, heartbeat, age } = sign;
         let gated = self.is_gated();
         let acceptance = self.acceptance();
-        let (now, health, detector) = (self.now, &self.health, &self.detector);
-        if let Some(member) = self.members.get_mut(node_id)
-            && member.incarnation == incarnation
-            && member.introducer.as_deref().is_none_or(|introducer| introducer == reporter)
-        {
-            // By far the most frequent cases: nothing new, and a live member that goes on living.
-            if member.vitals.heartbeat() >= heartbeat {
-                return Heard::Known;
-            }
-            if let Some(age) = age.filter(|age| *age <= acceptance)
-                && member.is_live()
-                && !gated
-            {
-                if member.vitals.observe(heartbeat, age, now, health, detector) {
-                    let due = member.vitals.deadline(now, health, detector);
-                    self.timers.lower(Timer::Liveness, due);
-                }
-                return Heard::Known;
-            }
-        }
         if self.config.refuse_future_generations
             && is_from_the_future(incarnation.generation_id, self.wall_clock_ms())
         {

@@ -189,8 +189,8 @@ impl Node {
     pub(super) fn pusher(&self, origin: &Origin, sender: &str) -> Option<Peer> {
         let (node_id, member) = self.members.get_key_value(sender)?;
         let verified = origin.peer.as_ref().map(|_| origin.path);
-        let path = verified.or(member.path)?;
-        Some(Peer { node_id: node_id.clone(), path, token: member.token })
+        let path = verified.or(member.contact.path)?;
+        Some(Peer { node_id: node_id.clone(), path, token: member.contact.token })
     }
 
     pub(super) fn handle_push_ack(&mut self, header: &Header<'_>, max_version: u64) {

@@ -112,7 +112,7 @@ impl Node {
         versions.max_version < versions.horizon
             && shown.status == member.status
             && shown.incarnation == member.incarnation
-            && shown.addrs == member.addrs
+            && shown.addrs == *member.contact.addrs()
             && member.replica.len() < 2 * shown.entries.len()
             && self.now < member.published_at + BACKLOG_PAUSE
     }
@@ -149,7 +149,7 @@ fn node_state(node_id: &NodeId, member: &Member) -> NodeState {
         id: ChitchatId::new(node_id.clone(), member.incarnation.generation_id),
         incarnation: member.incarnation,
         status: member.status,
-        addrs: member.addrs.clone(),
+        addrs: member.contact.addrs().clone(),
         max_version: versions.max_version,
         last_gc_version: versions.last_gc_version,
         entries: member.replica.entries.by_key().clone(),

@@ -25,14 +25,14 @@ impl Node {
             return None;
         }
         let reply = self.path_beside(member);
-        let addrs = self.usable(&member.addrs);
+        let addrs = self.usable(member.contact.addrs());
         let reachable = reply.is_some() || !addrs.is_empty();
         reachable.then(|| Target { node_id: Some(node_id.clone()), addrs, reply })
     }
 
     /// Whether [`Node::target`] would find a way.
     pub(super) fn is_within_reach(&self, member: &Member) -> bool {
-        let has_way = member.addrs.iter().any(|addr| self.addresses.can_use(addr))
+        let has_way = member.contact.addrs().iter().any(|addr| self.addresses.can_use(addr))
             || self.path_beside(member).is_some();
         has_way && self.may_share_version(member)
     }
@@ -49,11 +49,11 @@ impl Node {
     /// or was elsewhere a moment ago, after it told them. It has moved and could not say so yet, or is
     /// behind a gateway.
     fn path_beside(&self, member: &Member) -> Option<Path> {
-        let path = if member.addrs.is_empty() {
-            member.path
+        let path = if member.contact.addrs().is_empty() {
+            member.contact.path
         } else {
             let since = self.now - self.config.gossip_interval * PATH_INTERVALS;
-            member.path_since(since).filter(|path| !member.addrs.contains(&path.remote))
+            member.contact.path_since(since).filter(|path| !member.contact.addrs().contains(&path.remote))
         };
         path.filter(|path| self.addresses.can_reach(&path.remote))
     }
@@ -68,7 +68,7 @@ impl Node {
 
     /// The usable addresses of a node; none if it is not known.
     pub(super) fn usable_addrs(&self, node_id: &str) -> Arc<[SocketAddr]> {
-        self.members.get(node_id).map_or_else(|| Arc::from([]), |member| self.usable(&member.addrs))
+        self.members.get(node_id).map_or_else(|| Arc::from([]), |member| self.usable(member.contact.addrs()))
     }
 
     /// Back to where a message came from. To a verified peer it may go another way, if the transport

@@ -148,7 +148,7 @@ impl Node {
     /// Seed addresses that we can reach and that belong to no live node.
     fn foreign_seeds(&self) -> Vec<SocketAddr> {
         let belongs_to_live = |seed: &SocketAddr| {
-            self.members.iter().any(|(_, member)| member.is_live() && member.addrs.contains(seed))
+            self.members.iter().any(|(_, member)| member.is_live() && member.contact.addrs().contains(seed))
         };
         let foreign = |seed: &&SocketAddr| self.addresses.can_use(seed) && !belongs_to_live(seed);
         self.seeds.iter().filter(foreign).copied().collect()
@@ -281,9 +281,7 @@ impl Node {
         node_id: &'a NodeId,
         member: &'a Member,
     ) -> DigestEntry<'a> {
-        // A second copy is fetched by asking for what it lacks.
-        let replica = member.fresh.as_deref().unwrap_or(&member.replica);
-        let versions = replica.versions();
+        let versions = member.told_copy().versions();
         DigestEntry {
             node_id: Cow::Borrowed(node_id),
             incarnation: member.incarnation,
@@ -377,6 +375,6 @@ impl Node {
 
     fn token_of(&self, target: &Target) -> u64 {
         let peer = target.node_id.as_deref().and_then(|peer| self.members.get(peer));
-        peer.map_or(0, |member| member.token)
+        peer.map_or(0, |member| member.contact.token)
     }
 }

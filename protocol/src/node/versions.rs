@@ -65,7 +65,7 @@ impl Node {
         self.incompatible.forget(&origin.path.remote);
         let Some(member) = self.members.get_mut(&header.sender.node_id) else { return };
         if member.incarnation == header.sender.incarnation {
-            member.versions = Some(header.versions);
+            member.contact.versions = Some(header.versions);
         }
     }
 
@@ -73,7 +73,7 @@ impl Node {
     /// known what it reads (rule W1).
     pub(super) fn version_for(&self, node_id: Option<&str>) -> Version {
         let member = node_id.and_then(|node_id| self.members.get(node_id));
-        let theirs = member.and_then(|member| member.versions);
+        let theirs = member.and_then(|member| member.contact.versions);
         self.version_towards(theirs.unwrap_or(self.config.wire_versions.oldest_only()))
     }
 
@@ -87,7 +87,7 @@ impl Node {
     /// Whether there may be a version that both read.
     pub(super) fn may_share_version(&self, member: &Member) -> bool {
         let ours = self.config.wire_versions;
-        member.versions.is_none_or(|theirs| ours.newest_common(theirs).is_some())
+        member.contact.versions.is_none_or(|theirs| ours.newest_common(theirs).is_some())
     }
 
     /// An unknown version gets a typed answer; an answer of that kind gets none (rule W3).
@@ -157,13 +157,13 @@ impl Node {
     /// it to those others (rule W4), and tell of it once.
     pub(super) fn tell_of_member(&mut self, node_id: &str) {
         let Some(member) = self.members.get(node_id) else { return };
-        let Some(theirs) = member.versions else { return };
-        if self.may_share_version(member) || member.told_of_versions || !member.is_shown() {
+        let Some(theirs) = member.contact.versions else { return };
+        if self.may_share_version(member) || member.contact.told_of_versions || !member.is_shown() {
             return;
         }
-        let addrs = member.addrs.clone();
+        let addrs = member.contact.addrs().clone();
         if let Some(member) = self.members.get_mut(node_id) {
-            member.told_of_versions = true;
+            member.contact.told_of_versions = true;
         }
         self.counters.no_common_version += 1;
         // It may have been told of by its address, before anybody said who is there.

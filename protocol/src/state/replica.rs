@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Replica {
-    pub(crate) entries: Entries,
+    pub(crate) entries: Box<Entries>,
     pub(crate) versions: Versions,
 }
 

@@ -16,6 +16,8 @@ const CHUNK: usize = 64;
 pub(crate) struct VersionIndex {
     /// By a version that is not above any in the chunk, and above all in the chunks before.
     chunks: BTreeMap<u64, Vec<(u64, Key)>>,
+    /// The chunk behind these, and the only one of a small state. Empty only if all is.
+    last: Vec<(u64, Key)>,
     len: usize,
 }
 
@@ -25,8 +27,12 @@ impl VersionIndex {
     }
 
     pub(crate) fn get(&self, version: u64) -> Option<&Key> {
-        let (_, chunk) = self.chunks.range(..=version).next_back()?;
-        let at = chunk.binary_search_by_key(&version, |(version, _)| *version).ok()?;
+        let chunk = if self.is_in_last(version) {
+            &self.last
+        } else {
+            self.chunks.range(..=version).next_back()?.1
+        };
+        let at = position(chunk, version).ok()?;
         chunk.get(at).map(|(_, key)| key)
     }
 
@@ -34,10 +40,13 @@ impl VersionIndex {
     pub(crate) fn range(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, &Key)> {
         let start = self.chunks.range(..=from).next_back().map_or(from, |(start, _)| *start);
         let chunks = (from < to).then(|| self.chunks.range(start..));
+        let last = (from < to).then_some(&self.last);
         chunks
             .into_iter()
             .flatten()
-            .flat_map(move |(_, chunk)| {
+            .map(|(_, chunk)| chunk)
+            .chain(last)
+            .flat_map(move |chunk| {
                 let skip = chunk.partition_point(|(version, _)| *version <= from);
                 chunk.get(skip..).unwrap_or_default()
             })
@@ -45,47 +54,51 @@ impl VersionIndex {
             .map(|(version, key)| (*version, key))
     }
 
+    fn is_in_last(&self, version: u64) -> bool {
+        self.last.first().is_some_and(|(first, _)| *first <= version)
+    }
+
     pub(crate) fn insert(&mut self, version: u64, key: Key) {
+        let is_first = self.chunks.is_empty() && self.last.len() < CHUNK;
+        if is_first || self.is_in_last(version) {
+            let Some(rest) = insert(&mut self.last, version, key, &mut self.len) else { return };
+            let full = std::mem::replace(&mut self.last, rest);
+            if let Some((start, _)) = full.first() {
+                self.chunks.insert(*start, full);
+            }
+            return;
+        }
         let Some((_, chunk)) = self.chunks.range_mut(..=version).next_back() else {
             self.chunks.insert(version, vec![(version, key)]);
             self.len += 1;
             return;
         };
-        match chunk.binary_search_by_key(&version, |(version, _)| *version) {
-            Ok(at) => {
-                if let Some(slot) = chunk.get_mut(at) {
-                    slot.1 = key;
-                }
-                return;
-            }
-            Err(at) if chunk.len() < CHUNK => chunk.insert(at, (version, key)),
-            Err(CHUNK) => {
-                self.chunks.insert(version, vec![(version, key)]);
-            }
-            Err(at) => {
-                let mut tail = chunk.split_off(CHUNK / 2);
-                match at.checked_sub(CHUNK / 2) {
-                    Some(at) if at > 0 => tail.insert(at, (version, key)),
-                    _ => chunk.insert(at, (version, key)),
-                }
-                if let Some((start, _)) = tail.first() {
-                    self.chunks.insert(*start, tail);
-                }
-            }
+        if let Some(rest) = insert(chunk, version, key, &mut self.len)
+            && let Some((start, _)) = rest.first()
+        {
+            self.chunks.insert(*start, rest);
         }
-        self.len += 1;
     }
 
     pub(crate) fn remove(&mut self, version: u64) -> Option<Key> {
-        let (start, chunk) = self.chunks.range_mut(..=version).next_back()?;
-        let at = chunk.binary_search_by_key(&version, |(version, _)| *version).ok()?;
+        let last = self.is_in_last(version);
+        let (start, chunk) = if last {
+            (version, &mut self.last)
+        } else {
+            let (start, chunk) = self.chunks.range_mut(..=version).next_back()?;
+            (*start, chunk)
+        };
+        let at = position(chunk, version).ok()?;
         let (_, key) = chunk.remove(at);
         self.len -= 1;
-        let (start, len) = (*start, chunk.len());
         // Not at every step: the log of a key that is written again and again leaves one behind the
         // other.
-        if len <= CHUNK / 4 {
-            self.join(start);
+        if chunk.len() <= CHUNK / 4 {
+            if last {
+                self.join_last();
+            } else {
+                self.join(start);
+            }
         }
         Some(key)
     }
@@ -106,6 +119,58 @@ impl VersionIndex {
             }
         }
     }
+
+    /// As [`VersionIndex::join`], for the last one.
+    fn join_last(&mut self) {
+        let before = self.chunks.last_entry();
+        let room = CHUNK / 2;
+        match before.filter(|it| self.last.is_empty() || it.get().len() + self.last.len() <= room) {
+            Some(before) => {
+                let mut chunk = before.remove();
+                chunk.append(&mut self.last);
+                self.last = chunk;
+            }
+            None => self.last.shrink_to(self.last.len() * 2),
+        }
+    }
+}
+
+/// Where a version is in a chunk, or would be.
+fn position(chunk: &[(u64, Key)], version: u64) -> Result<usize, usize> {
+    chunk.binary_search_by_key(&version, |(version, _)| *version)
+}
+
+/// Puts a key into a chunk, and counts it if the version is new. What is then behind the chunk, if it was
+/// full, begins a new one.
+fn insert(
+    chunk: &mut Vec<(u64, Key)>,
+    version: u64,
+    key: Key,
+    len: &mut usize,
+) -> Option<Vec<(u64, Key)>> {
+    let at = match position(chunk, version) {
+        Ok(at) => {
+            if let Some(slot) = chunk.get_mut(at) {
+                slot.1 = key;
+            }
+            return None;
+        }
+        Err(at) => at,
+    };
+    *len += 1;
+    if chunk.len() < CHUNK {
+        chunk.insert(at, (version, key));
+        return None;
+    }
+    if at == CHUNK {
+        return Some(vec![(version, key)]);
+    }
+    let mut rest = chunk.split_off(CHUNK / 2);
+    match at.checked_sub(CHUNK / 2) {
+        Some(at) if at > 0 => rest.insert(at, (version, key)),
+        _ => chunk.insert(at, (version, key)),
+    }
+    Some(rest)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::membership::Member;
 use crate::message::{Header, SelfReport};
 use crate::node::Node;
 use crate::node::answer::{Answer, is_later};
-use crate::node::columns::{pair, told_versions};
+use crate::node::columns::pair;
 use crate::node::hear::Sign;
 use crate::reconcile::PeerView;
 use crate::wire::size;
@@ -130,74 +130,71 @@ impl Node {
             ..ColumnAnswer::default()
         };
         let tenth = header.gossip_interval / 10;
-        let mut news: Vec<(NodeId, Sign)> = Vec::new();
+        let mut news: Vec<(usize, Sign)> = Vec::new();
         let mut conflict = None;
         let mut lives = columns.lives.iter();
         let mut not_live = self.members.hash().lives(header.nonce);
         let mut silent: Vec<Life> = Vec::new();
-        {
-            let refs = self.member_refs(&read.set);
-            for (at, (cell, slot)) in (0_u32..).zip(columns.cells.iter().zip(&read.slots)) {
-                let life = if matches!(cell, Cell::Listed) { lives.next() } else { None };
-                let known = match slot {
-                    Slot::Member(position) => {
-                        read.set.get(*position).zip(refs.get(*position).copied().flatten())
-                    }
-                    Slot::Me => {
-                        let (more, unclear) = self.life_of_mine(cell, life, tenth);
-                        conflict = conflict.or(more);
-                        answer.asked.extend(unclear.then_some(at));
-                        continue;
-                    }
-                    Slot::Sender => continue,
-                    Slot::Unknown => None,
-                };
-                let Some((it, member)) = known else {
-                    if matches!(cell, Cell::NotLive) {
-                        not_live.add(at, 0);
-                    }
-                    continue;
-                };
-                let known = member.vitals.heartbeat();
-                let sign = |heartbeat, age| {
-                    let incarnation = it.incarnation;
-                    (it.node_id.clone(), Sign { incarnation, heartbeat, age })
-                };
-                match (cell, life) {
-                    (Cell::Young { heartbeat, age }, _) => {
-                        let age = tenth * u32::from(*age);
-                        match self.read_cell(*heartbeat, age, member) {
-                            Reading::Older => self.tell_life(&mut answer, at, member),
-                            Reading::Newer(heartbeat) => news.push(sign(heartbeat, Some(age))),
-                            Reading::Unreadable => answer.asked.push(at),
-                            Reading::Same => {}
-                        }
-                    }
-                    (Cell::NotLive, _) => {
-                        not_live.add(at, known);
-                        if member.is_live() {
-                            // Whoever knows nothing young could not read a cell.
-                            answer.lives.push(self.life(at, member));
-                        } else {
-                            silent.push(self.life(at, member));
-                        }
-                    }
-                    (Cell::Listed, Some(life)) if life.heartbeat > known => {
-                        news.push(sign(life.heartbeat, life.age));
-                    }
-                    (Cell::Listed, Some(life)) if life.heartbeat < known => {
-                        answer.lives.push(self.life(at, member));
-                    }
-                    (Cell::Listed, _) => {}
+        for (at, (cell, slot)) in (0_u32..).zip(columns.cells.iter().zip(&read.slots)) {
+            let life = if matches!(cell, Cell::Listed) { lives.next() } else { None };
+            let known = match slot {
+                Slot::Member(position) => {
+                    self.members.at(&read.set, *position).map(|member| (*position, member))
                 }
+                Slot::Me => {
+                    let (more, unclear) = self.life_of_mine(cell, life, tenth);
+                    conflict = conflict.or(more);
+                    answer.asked.extend(unclear.then_some(at));
+                    continue;
+                }
+                Slot::Sender => continue,
+                Slot::Unknown => None,
+            };
+            let Some((position, member)) = known else {
+                if matches!(cell, Cell::NotLive) {
+                    not_live.add(at, 0);
+                }
+                continue;
+            };
+            let known = member.vitals.heartbeat();
+            let sign = |heartbeat, age| {
+                let incarnation = member.incarnation;
+                (position, Sign { incarnation, heartbeat, age })
+            };
+            match (cell, life) {
+                (Cell::Young { heartbeat, age }, _) => {
+                    let age = tenth * u32::from(*age);
+                    match self.read_cell(*heartbeat, age, member) {
+                        Reading::Older => self.tell_life(&mut answer, at, member),
+                        Reading::Newer(heartbeat) => news.push(sign(heartbeat, Some(age))),
+                        Reading::Unreadable => answer.asked.push(at),
+                        Reading::Same => {}
+                    }
+                }
+                (Cell::NotLive, _) => {
+                    not_live.add(at, known);
+                    if member.is_live() {
+                        // Whoever knows nothing young could not read a cell.
+                        answer.lives.push(self.life(at, member));
+                    } else {
+                        silent.push(self.life(at, member));
+                    }
+                }
+                (Cell::Listed, Some(life)) if life.heartbeat > known => {
+                    news.push(sign(life.heartbeat, life.age));
+                }
+                (Cell::Listed, Some(life)) if life.heartbeat < known => {
+                    answer.lives.push(self.life(at, member));
+                }
+                (Cell::Listed, _) => {}
             }
         }
         if !silent.is_empty() && not_live.finish() != columns.not_live {
             answer.lives.extend(silent);
             answer.lives.sort_unstable_by_key(|life| life.position);
         }
-        for (node_id, sign) in news {
-            self.hear(&node_id, sign, &header.sender.node_id);
+        for (position, sign) in news {
+            self.hear_at(&read.set, position, sign, &header.sender.node_id);
         }
         let conflict =
             conflict.is_some_and(|report: SelfReport| proven && self.check_self(&report));
@@ -250,7 +247,6 @@ impl Node {
         conflict: bool,
     ) -> Answer<'a> {
         let mut answer = Answer::default();
-        let refs = self.member_refs(&read.set);
         let mut listed = columns.versions.iter().peekable();
         let mut positions = 0_u32..;
         for (slots, bucket) in read.slots.chunks(BUCKET).zip(&columns.buckets) {
@@ -259,7 +255,7 @@ impl Node {
             for (slot, at) in slots.iter().zip(&mut positions) {
                 let entry = listed.next_if(|it| it.position == at);
                 let member = match slot {
-                    Slot::Member(position) => refs.get(*position).copied().flatten(),
+                    Slot::Member(position) => self.members.at(&read.set, *position),
                     _ => None,
                 };
                 let (m, g) = match (entry, slot) {
@@ -269,7 +265,7 @@ impl Node {
                     }
                     (Some(it), _) => (it.max_version, it.last_gc_version),
                     (None, Slot::Me) => pair(self.own.replica().versions()),
-                    (None, _) => member.map_or((0, 0), |member| pair(told_versions(member))),
+                    (None, _) => member.map_or((0, 0), |member| pair(member.told_copy().versions())),
                 };
                 theirs.add(m, g);
                 match (slot, entry) {
@@ -307,7 +303,8 @@ impl Node {
             }
         }
         for position in &read.missing {
-            if let (Some(it), Some(Some(member))) = (read.set.get(*position), refs.get(*position)) {
+            let member = self.members.at(&read.set, *position);
+            if let Some((it, member)) = read.set.get(*position).zip(member) {
                 self.tell_all(&mut answer, &it.node_id, member);
             }
         }

@@ -14,7 +14,7 @@ use crate::id::NodeId;
 use crate::membership::Member;
 use crate::message::{Body, Header, Message};
 use crate::node::Node;
-use crate::node::columns::{pair, told_versions};
+use crate::node::columns::pair;
 use crate::node::round::EncodedSyn;
 use crate::wire::{EncodeOptions, Version, size};
 
@@ -48,8 +48,17 @@ impl Asked {
 
     /// The member at a position of the question.
     pub(crate) fn member(&self, position: u32) -> Option<&SetMember> {
+        self.set.get(self.position(position)?)
+    }
+
+    /// Its position in the set.
+    pub(crate) fn position(&self, position: u32) -> Option<usize> {
         let offset = usize::try_from(position).ok().filter(|it| *it < self.positions.len())?;
-        self.set.get(self.positions.start + offset)
+        Some(self.positions.start + offset)
+    }
+
+    pub(crate) fn set(&self) -> &Arc<MemberSet> {
+        &self.set
     }
 }
 
@@ -137,11 +146,10 @@ impl Node {
         };
         let mut drafts = vec![Draft::new(positions.start)];
         let mut left = room(start);
-        let refs = self.member_refs(&set);
         for position in positions {
             let Some(draft) = drafts.last_mut() else { break };
             let Some(it) = set.get(position) else { break };
-            let told = match refs.get(position).copied().flatten() {
+            let told = match self.members.at(&set, position) {
                 Some(member) => self.told_of(&it.node_id, member, peer),
                 None => self.told_of_self(),
             };
@@ -176,23 +184,6 @@ impl Node {
         parts
     }
 
-    /// The members of a set, in its order; `None` for ourselves, and for those that are gone.
-    pub(super) fn member_refs(&self, set: &Arc<MemberSet>) -> Vec<Option<&Member>> {
-        if self.members.is_present(set) {
-            // In the same order, and complete: no names need to be compared.
-            let me = set.position(&self.config.node_id).unwrap_or(set.len());
-            let mut members = Vec::with_capacity(set.len());
-            members.extend(self.members.gossiped().map(|(_, member)| Some(member)));
-            members.insert(me.min(members.len()), None);
-            return members;
-        }
-        let find = |it: &SetMember| {
-            let member = self.members.get(&it.node_id)?;
-            (member.incarnation == it.incarnation).then_some(member)
-        };
-        set.slice(0..set.len()).iter().map(find).collect()
-    }
-
     fn told_of(&self, node_id: &NodeId, member: &Member, peer: Option<&str>) -> Told {
         let cell = self.cell_of(member);
         let since = self.now - self.config.gossip_interval * LISTED_INTERVALS;
@@ -204,7 +195,7 @@ impl Node {
             heartbeat: member.vitals.heartbeat(),
             life: matches!(cell, Cell::Listed).then(|| self.life(0, member)),
             versions: lists.then(versions),
-            pair: pair(told_versions(member)),
+            pair: pair(member.told_copy().versions()),
         }
     }
 

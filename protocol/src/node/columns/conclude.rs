@@ -59,21 +59,20 @@ impl Node {
         let tenth = header.gossip_interval / 10;
         let reporter = &*header.sender.node_id;
         for (position, cell) in &answer.newer {
-            let (Cell::Young { heartbeat, age }, Some(it)) = (cell, asked.member(*position)) else {
+            let (Cell::Young { heartbeat, age }, Some(at)) = (cell, asked.position(*position)) else {
                 continue;
             };
-            let Some(member) = self.members.get(&it.node_id) else { continue };
-            if member.incarnation != it.incarnation {
-                continue;
-            }
+            let Some(member) = self.members.at(asked.set(), at) else { continue };
             let age = tenth * u32::from(*age);
             match self.read_cell(*heartbeat, age, member) {
                 Reading::Newer(heartbeat) => {
-                    let incarnation = it.incarnation;
+                    let incarnation = member.incarnation;
                     let sign = Sign { incarnation, heartbeat, age: Some(age) };
-                    self.hear(&it.node_id, sign, reporter);
+                    self.hear_at(asked.set(), at, sign, reporter);
                 }
-                Reading::Unreadable => _ = wanted.insert(it.node_id.clone()),
+                Reading::Unreadable => {
+                    wanted.extend(asked.member(*position).map(|it| it.node_id.clone()));
+                }
                 Reading::Older | Reading::Same => {}
             }
         }

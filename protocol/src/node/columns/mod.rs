@@ -43,11 +43,6 @@ impl Node {
     }
 }
 
-/// The versions that a digest tells of a member: of a second copy, while that is fetched.
-fn told_versions(member: &Member) -> Versions {
-    member.fresh.as_deref().unwrap_or(&member.replica).versions()
-}
-
 /// What the hashes of versions are made of.
 fn pair(versions: Versions) -> (u64, u64) {
     (versions.max_version, versions.last_gc_version)
