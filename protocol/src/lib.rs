@@ -82,7 +82,6 @@ mod limits;
 mod membership;
 pub mod message;
 mod node;
-mod peer_select;
 pub mod reconcile;
 mod state;
 mod time;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::columns::{Cell, HEARTBEAT_WRAP, MAX_CELL_AGE};
 
-/// By how many intervals the time between two heartbeats may be shorter than their number says: ages are
-/// rounded, and the time that messages take is not in them. Less than one, so that nothing that was emitted
-/// before is taken for later, however short its owner's interval is.
-const TOLERANCE: f64 = 0.75;
+/// By how many quarters of an interval the time between two heartbeats may be shorter than their number
+/// says: ages are rounded, and the time that messages take is not in them. Less than four, so that nothing
+/// that was emitted before is taken for later, however short its owner's interval is.
+const TOLERANCE: i64 = 3;
 
 /// What a cell says beside what its reader knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(crate) enum Reading {
 
 /// The cell of a live member. `tenth` is a tenth of the own interval.
 pub(crate) fn cell_of(heartbeat: u64, age: Duration, tenth: Duration) -> Cell {
-    let tenths = (age + tenth / 2).as_nanos() / tenth.as_nanos().max(1);
+    let (age, tenth) = (micros(age), micros(tenth).max(1));
+    let tenths = age.saturating_add(tenth / 2) / tenth;
     match u8::try_from(tenths) {
         Ok(age) if age <= MAX_CELL_AGE => {
             let [low, ..] = heartbeat.to_le_bytes();
@@ -53,18 +54,26 @@ pub(crate) fn read(
     }
     let [low, ..] = known.to_le_bytes();
     let ahead = heartbeat.wrapping_sub(low) % HEARTBEAT_WRAP;
+    let interval = micros(interval);
+    let tolerance = interval.saturating_mul(TOLERANCE) / 4;
     // How much later it was emitted than the one that is known.
-    let later = (known_age.as_secs_f64() - age.as_secs_f64()) / interval.as_secs_f64();
+    let later = micros(known_age) - micros(age);
+    let take = |heartbeats: u8| interval.saturating_mul(i64::from(heartbeats));
     if ahead == 0 {
-        return if later.abs() <= TOLERANCE { Reading::Same } else { Reading::Unreadable };
+        return if later.abs() <= tolerance { Reading::Same } else { Reading::Unreadable };
     }
     if ahead < HEARTBEAT_WRAP / 2 {
-        let fits = f64::from(ahead) <= later + TOLERANCE;
+        let fits = take(ahead) <= later.saturating_add(tolerance);
         return if fits { Reading::Newer(known + u64::from(ahead)) } else { Reading::Unreadable };
     }
     let behind = HEARTBEAT_WRAP - ahead;
-    let fits = f64::from(behind) <= TOLERANCE - later && u64::from(behind) <= known;
+    let fits = take(behind) <= tolerance.saturating_sub(later) && u64::from(behind) <= known;
     if fits { Reading::Older } else { Reading::Unreadable }
+}
+
+/// Microseconds, which is what clocks here count.
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

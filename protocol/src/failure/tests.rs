@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 fn detector() -> Detector {
-    Detector { interval: INTERVAL, phi_threshold: 8.0, max_interval: Duration::from_secs(10) }
+    Detector::new(INTERVAL, 8.0, Duration::from_secs(10))
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -51,7 +51,7 @@ fn a_calm_peer_is_dead_after_about_six_intervals() {
 fn the_wait_is_proportional_to_the_threshold() {
     let health = SelfHealth::new(INTERVAL, at(0));
     let (vitals, _) = calm_peer(&health);
-    let doubled = Detector { phi_threshold: 16.0, ..detector() };
+    let doubled = Detector::new(INTERVAL, 16.0, Duration::from_secs(10));
     let (single, double) = (vitals.timeout(&detector()), vitals.timeout(&doubled));
     assert!((double.as_secs_f64() / single.as_secs_f64() - 2.0).abs() < 1e-6);
 }

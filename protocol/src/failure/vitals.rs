@@ -21,6 +21,18 @@ pub(crate) struct Detector {
     pub(crate) interval: Duration,
     pub(crate) phi_threshold: f64,
     pub(crate) max_interval: Duration,
+    /// No silence is too long before this.
+    least_timeout: Duration,
+}
+
+impl Detector {
+    pub(crate) fn new(interval: Duration, phi_threshold: f64, max_interval: Duration) -> Detector {
+        let least = f64::from(DEVIATIONS * LEAST_DEVIATION) * interval.as_secs_f64();
+        // A little less, so that rounding does not matter.
+        let seconds = 0.99 * phi_threshold / f64::from(SCALE) * least;
+        let least_timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        Detector { interval, phi_threshold, max_interval, least_timeout }
+    }
 }
 
 /// How long a death goes unnoticed when the network is calm: heartbeats arrive 1.5 intervals apart
@@ -118,9 +130,15 @@ impl Vitals {
         self.last_sign_of_life + self.timeout(detector) + forgiven
     }
 
+    /// A time before [`Vitals::deadline`], which costs nothing to know.
+    pub(crate) fn deadline_is_after(&self, detector: &Detector) -> Timestamp {
+        self.last_sign_of_life + detector.least_timeout
+    }
+
     /// Whether the last sign of life is young enough for one who was dead, or not known, to be live.
     /// Nothing is forgiven here: others measured the age, while this process may have slept.
     pub(crate) fn revives(&self, now: Timestamp, detector: &Detector) -> bool {
-        now.since(self.last_sign_of_life) <= self.timeout(detector)
+        let silence = now.since(self.last_sign_of_life);
+        silence <= detector.least_timeout || silence <= self.timeout(detector)
     }
 }

@@ -132,6 +132,10 @@ impl Members {
         self.find(node_id).ok()
     }
 
+    pub(crate) fn nth(&self, index: usize) -> Option<(&NodeId, &Member)> {
+        self.nodes.get(index).map(|(node_id, member)| (node_id, member))
+    }
+
     /// For changes of anything but the status.
     pub(crate) fn nth_mut(&mut self, index: usize) -> Option<&mut Member> {
         self.nodes.get_mut(index).map(|(_, member)| member)

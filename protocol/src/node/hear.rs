@@ -121,7 +121,9 @@ impl Node {
         let Some(age) = age.filter(|age| *age <= acceptance && member.is_live() && !gated) else {
             return false;
         };
-        if member.vitals.observe(heartbeat, age, now, health, detector) {
+        if member.vitals.observe(heartbeat, age, now, health, detector)
+            && member.vitals.deadline_is_after(detector) < self.timers.due(Timer::Liveness)
+        {
             let due = member.vitals.deadline(now, health, detector);
             self.timers.lower(Timer::Liveness, due);
         }

@@ -17,6 +17,7 @@ mod leave;
 mod lifecycle;
 mod news;
 mod outputs;
+mod partners;
 mod publish;
 mod reach;
 mod round;
@@ -149,11 +150,8 @@ impl Node {
             publish::initial_entries(&config),
             now,
         );
-        let detector = Detector {
-            interval: config.gossip_interval,
-            phi_threshold: config.phi_threshold,
-            max_interval: config.max_interval,
-        };
+        let detector =
+            Detector::new(config.gossip_interval, config.phi_threshold, config.max_interval);
         let self_id = ChitchatId::new(config.node_id.clone(), generation_id);
         let cluster_id_hash = wire::cluster_id_hash(&config.cluster_id);
         let member_hash = MemberHash::new(cluster_id_hash, config.digest_hash_mask);

@@ -53,7 +53,10 @@ impl Node {
             member.contact.path
         } else {
             let since = self.now - self.config.gossip_interval * PATH_INTERVALS;
-            member.contact.path_since(since).filter(|path| !member.contact.addrs().contains(&path.remote))
+            member
+                .contact
+                .path_since(since)
+                .filter(|path| !member.contact.addrs().contains(&path.remote))
         };
         path.filter(|path| self.addresses.can_reach(&path.remote))
     }
@@ -68,7 +71,9 @@ impl Node {
 
     /// The usable addresses of a node; none if it is not known.
     pub(super) fn usable_addrs(&self, node_id: &str) -> Arc<[SocketAddr]> {
-        self.members.get(node_id).map_or_else(|| Arc::from([]), |member| self.usable(member.contact.addrs()))
+        self.members
+            .get(node_id)
+            .map_or_else(|| Arc::from([]), |member| self.usable(member.contact.addrs()))
     }
 
     /// Back to where a message came from. To a verified peer it may go another way, if the transport

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::Rng;
 
-use crate::active_set::ActiveSet;
 use crate::digest::{Digest, DigestEntry};
 use crate::id::NodeId;
 use crate::membership::Member;
@@ -17,8 +15,6 @@ use crate::node::exchange::{Peer, Pending, Purpose};
 use crate::node::timers::Timer;
 use crate::node::versions::Written;
 use crate::node::{Node, Origin, Target};
-use crate::peer_select::{self, Candidates};
-use crate::state::NodeStatus;
 use crate::wire::{EncodeOptions, Version, size};
 
 /// A question, the range of node ids that it is about, and the nonce that its answer must echo.
@@ -101,57 +97,6 @@ impl Node {
             let seed = seeds.swap_remove(self.rng.random_range(0..seeds.len()));
             self.open_exchange(Target::addr(seed), Purpose::Round, "", None);
         }
-    }
-
-    /// The live peers of a round, and who is asked besides.
-    fn choose_targets(&mut self) -> (Vec<Target>, Vec<Target>) {
-        let is_dead = |member: &Member| member.status == NodeStatus::Dead;
-        let dead = self.members.iter().filter(|(_, it)| is_dead(it) && self.is_within_reach(it));
-        let dead: Vec<&NodeId> = dead.map(|(node_id, _)| node_id).collect();
-        let mut rng = self.rng.clone();
-        let mut active = std::mem::take(&mut self.active);
-        let (live, live_count) = self.partners(&mut active, &mut rng);
-        let candidates = Candidates { live, live_count, dead, seeds: self.foreign_seeds() };
-        let choice = peer_select::choose(candidates, self.config.fanout, &mut rng);
-        let target = |peer: &NodeId| self.target(peer);
-        let live = choice.live.into_iter().filter_map(target).collect();
-        let dead = choice.dead.and_then(target);
-        let others = dead.into_iter().chain(choice.seed.map(Target::addr)).collect();
-        self.rng = rng;
-        self.active = active;
-        (live, others)
-    }
-
-    /// The live peers among which those of a round, and those who are told of news, are drawn; and how many
-    /// live peers there are within reach.
-    pub(super) fn partners(
-        &self,
-        active: &mut ActiveSet,
-        rng: &mut impl Rng,
-    ) -> (Vec<&NodeId>, usize) {
-        let all: Vec<&NodeId> = self.live_within_reach().collect();
-        let count = all.len();
-        let partners = match self.link.max_peers {
-            Some(capacity) if count > capacity => {
-                // Rule P8.
-                let size = (capacity / 2).max(self.config.fanout * 2);
-                active.choose(all, size, self.now, rng)
-            }
-            _ => {
-                active.clear();
-                all
-            }
-        };
-        (partners, count)
-    }
-
-    /// Seed addresses that we can reach and that belong to no live node.
-    fn foreign_seeds(&self) -> Vec<SocketAddr> {
-        let belongs_to_live = |seed: &SocketAddr| {
-            self.members.iter().any(|(_, member)| member.is_live() && member.contact.addrs().contains(seed))
-        };
-        let foreign = |seed: &&SocketAddr| self.addresses.can_use(seed) && !belongs_to_live(seed);
-        self.seeds.iter().filter(foreign).copied().collect()
     }
 
     /// Sends what we have of the range, in as many messages as it takes; each is answered on its

@@ -72,6 +72,10 @@ impl Timers {
         *slot = due.min(*slot);
     }
 
+    pub(crate) fn due(&self, timer: Timer) -> Timestamp {
+        self.due[timer as usize]
+    }
+
     pub(crate) fn stop(&mut self, timer: Timer) {
         self.set(timer, Timestamp::MAX);
     }

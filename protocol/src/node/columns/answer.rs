@@ -265,7 +265,9 @@ impl Node {
                     }
                     (Some(it), _) => (it.max_version, it.last_gc_version),
                     (None, Slot::Me) => pair(self.own.replica().versions()),
-                    (None, _) => member.map_or((0, 0), |member| pair(member.told_copy().versions())),
+                    (None, _) => {
+                        member.map_or((0, 0), |member| pair(member.told_copy().versions()))
+                    }
                 };
                 theirs.add(m, g);
                 match (slot, entry) {

@@ -137,6 +137,7 @@ impl Node {
         let set = self.member_set();
         let mut rng = self.rng.clone();
         let positions = set.range(start, end);
+        let peer = peer.and_then(|peer| set.position(peer));
         let header = self.header(0, token);
         // Where a part ends is not known yet, when it begins.
         let end_len = if by_hashes { NodeId::MAX_LEN } else { 0 };
@@ -150,7 +151,7 @@ impl Node {
             let Some(draft) = drafts.last_mut() else { break };
             let Some(it) = set.get(position) else { break };
             let told = match self.members.at(&set, position) {
-                Some(member) => self.told_of(&it.node_id, member, peer),
+                Some(member) => self.told_of(&it.node_id, member, peer == Some(position)),
                 None => self.told_of_self(),
             };
             let columns = size::columns(draft.cells.len() + 1, by_hashes);
@@ -184,11 +185,10 @@ impl Node {
         parts
     }
 
-    fn told_of(&self, node_id: &NodeId, member: &Member, peer: Option<&str>) -> Told {
+    fn told_of(&self, node_id: &NodeId, member: &Member, is_asked: bool) -> Told {
         let cell = self.cell_of(member);
         let since = self.now - self.config.gossip_interval * LISTED_INTERVALS;
-        let lists =
-            member.changed_at >= since || peer == Some(node_id) || member.is_unsettled(self.now);
+        let lists = member.changed_at >= since || is_asked || member.is_unsettled(self.now);
         let versions = || PositionVersions::of(0, &self.digest_entry(node_id, member));
         Told {
             cell,

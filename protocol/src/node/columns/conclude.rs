@@ -59,7 +59,8 @@ impl Node {
         let tenth = header.gossip_interval / 10;
         let reporter = &*header.sender.node_id;
         for (position, cell) in &answer.newer {
-            let (Cell::Young { heartbeat, age }, Some(at)) = (cell, asked.position(*position)) else {
+            let (Cell::Young { heartbeat, age }, Some(at)) = (cell, asked.position(*position))
+            else {
                 continue;
             };
             let Some(member) = self.members.at(asked.set(), at) else { continue };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rand::Rng;
-use rand::seq::{IteratorRandom, SliceRandom};
+use rand::seq::SliceRandom;
 
 use crate::id::{Incarnation, NodeId};
 use crate::limits::LinkLimits;
@@ -154,13 +154,11 @@ impl Node {
     fn draw_readers(&mut self, count: usize) -> Vec<(Target, Version)> {
         let mut rng = self.rng.clone();
         let mut active = std::mem::take(&mut self.active);
-        let (peers, _) = self.partners(&mut active, &mut rng);
         let version = |peer: &NodeId| self.version_for(Some(peer));
-        let able = peers.iter().filter(|peer| version(peer) >= Version::V2);
-        let mut drawn = able.choose_multiple(&mut rng, count);
+        let able = |peer: &NodeId| version(peer) >= Version::V2;
         // If not all can be told, it is not always the same who are not.
-        drawn.shuffle(&mut rng);
-        let reader = |peer: &&NodeId| Some((self.target(peer)?, version(peer)));
+        let drawn = self.draw_partners(count, &mut active, &mut rng, able);
+        let reader = |peer: &NodeId| Some((self.target(peer)?, version(peer)));
         let readers = drawn.into_iter().filter_map(reader).collect();
         self.rng = rng;
         self.active = active;
