@@ -7,6 +7,8 @@ mod present;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::compact::{MemberHash, MemberSet};
 use crate::id::{Incarnation, NodeId};
@@ -25,12 +27,34 @@ pub(crate) struct Removed {
     pub(crate) removed_at: Timestamp,
 }
 
+/// Where a node was found last: while a message is dealt with, its sender is looked for again and again.
+/// No more than a guess.
+#[derive(Debug, Default)]
+struct LastFound(AtomicUsize);
+
+impl LastFound {
+    fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, index: usize) {
+        self.0.store(index, Relaxed);
+    }
+}
+
+impl Clone for LastFound {
+    fn clone(&self) -> LastFound {
+        LastFound(AtomicUsize::new(self.get()))
+    }
+}
+
 /// All nodes but this one.
 #[derive(Clone, Debug)]
 pub(crate) struct Members {
     hash: MemberHash,
     /// In the order of their ids.
     nodes: Vec<(NodeId, Member)>,
+    last_found: LastFound,
     /// Those that are gossiped, unless that has changed.
     present: Option<Present>,
     removed: BTreeMap<NodeId, Removed>,
@@ -47,6 +71,7 @@ impl Members {
         Members {
             hash,
             nodes: Vec::new(),
+            last_found: LastFound::default(),
             present: None,
             removed: BTreeMap::new(),
             removal_order: std::collections::VecDeque::new(),
@@ -124,7 +149,15 @@ impl Members {
 
     /// Where a node is, or would be.
     fn find(&self, node_id: &str) -> Result<usize, usize> {
-        self.nodes.binary_search_by(|(it, _)| (**it).cmp(node_id))
+        let last = self.last_found.get();
+        if self.nodes.get(last).is_some_and(|(it, _)| **it == *node_id) {
+            return Ok(last);
+        }
+        let found = self.nodes.binary_search_by(|(it, _)| (**it).cmp(node_id));
+        if let Ok(index) = found {
+            self.last_found.set(index);
+        }
+        found
     }
 
     /// The index of a node, as of now.

@@ -66,15 +66,26 @@ impl Asked {
 struct Told {
     cell: Cell,
     heartbeat: u64,
-    life: Option<Life>,
-    versions: Option<PositionVersions>,
     /// What the hash of its bucket is made of.
     pair: (u64, u64),
+    /// Of few, and much longer than the rest.
+    listed: Option<Box<Listed>>,
 }
 
-impl Told {
-    /// Bytes of what is listed.
-    fn listed_len(&self) -> usize {
+/// What is said in full, because columns do not say it.
+struct Listed {
+    life: Option<Life>,
+    versions: Option<PositionVersions>,
+}
+
+impl Listed {
+    fn of(life: Option<Life>, versions: Option<PositionVersions>) -> Option<Box<Listed>> {
+        let is_any = life.is_some() || versions.is_some();
+        is_any.then(|| Box::new(Listed { life, versions }))
+    }
+
+    /// In bytes.
+    fn len(&self) -> usize {
         self.life.as_ref().map_or(0, size::life)
             + self.versions.as_ref().map_or(0, size::position_versions)
     }
@@ -92,13 +103,14 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(first: usize) -> Draft {
+    /// Begins with the member at `first`. There may be so many.
+    fn new(first: usize, count: usize) -> Draft {
         Draft {
             first,
-            cells: Vec::new(),
+            cells: Vec::with_capacity(count),
             lives: Vec::new(),
             versions: Vec::new(),
-            pairs: Vec::new(),
+            pairs: Vec::with_capacity(count),
             dead: Vec::new(),
             listed_len: 0,
         }
@@ -106,11 +118,13 @@ impl Draft {
 
     fn add(&mut self, told: Told) {
         let position = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
-        self.listed_len += told.listed_len();
         self.cells.push(told.cell);
         self.pairs.push(told.pair);
-        self.lives.extend(told.life.map(|life| Life { position, ..life }));
-        self.versions.extend(told.versions.map(|it| PositionVersions { position, ..it }));
+        if let Some(listed) = told.listed {
+            self.listed_len += listed.len();
+            self.lives.extend(listed.life.map(|life| Life { position, ..life }));
+            self.versions.extend(listed.versions.map(|it| PositionVersions { position, ..it }));
+        }
         if matches!(told.cell, Cell::NotLive) {
             self.dead.push((position, told.heartbeat));
         }
@@ -145,7 +159,8 @@ impl Node {
             let overhead = size::column_syn_overhead(&header, first.len(), end_len);
             self.link.preferred_message_len.saturating_sub(overhead)
         };
-        let mut drafts = vec![Draft::new(positions.start)];
+        let count = positions.len();
+        let mut drafts = vec![Draft::new(positions.start, count)];
         let mut left = room(start);
         for position in positions {
             let Some(draft) = drafts.last_mut() else { break };
@@ -155,9 +170,10 @@ impl Node {
                 None => self.told_of_self(),
             };
             let columns = size::columns(draft.cells.len() + 1, by_hashes);
-            if columns + draft.listed_len + told.listed_len() > left && !draft.cells.is_empty() {
+            let listed = told.listed.as_ref().map_or(0, |listed| listed.len());
+            if columns + draft.listed_len + listed > left && !draft.cells.is_empty() {
                 left = room(&it.node_id);
-                let mut next = Draft::new(position);
+                let mut next = Draft::new(position, draft.cells.len());
                 next.add(told);
                 drafts.push(next);
             } else {
@@ -189,13 +205,13 @@ impl Node {
         let cell = self.cell_of(member);
         let since = self.now - self.config.gossip_interval * LISTED_INTERVALS;
         let lists = member.changed_at >= since || is_asked || member.is_unsettled(self.now);
-        let versions = || PositionVersions::of(0, &self.digest_entry(node_id, member));
+        let life = matches!(cell, Cell::Listed).then(|| self.life(0, member));
+        let versions = lists.then(|| PositionVersions::of(0, &self.digest_entry(node_id, member)));
         Told {
             cell,
             heartbeat: member.vitals.heartbeat(),
-            life: matches!(cell, Cell::Listed).then(|| self.life(0, member)),
-            versions: lists.then(versions),
             pair: pair(member.told_copy().versions()),
+            listed: Listed::of(life, versions),
         }
     }
 
@@ -208,9 +224,8 @@ impl Node {
         Told {
             cell,
             heartbeat,
-            life: matches!(cell, Cell::Listed).then(life),
-            versions: None,
             pair: pair(self.own.replica().versions()),
+            listed: Listed::of(matches!(cell, Cell::Listed).then(life), None),
         }
     }
 
