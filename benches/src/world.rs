@@ -205,7 +205,9 @@ impl<S: Subject> World<S> {
 
     /// Waits until all nodes see each other and have all keys.
     pub(crate) fn converge(&self, keys: usize, limit: Duration) -> Option<Duration> {
-        self.until(self.interval / 10, limit, async |world| {
+        // To look costs the square of the nodes: of many, less often.
+        let tenths = u32::try_from(self.nodes.len() / 100).unwrap_or(u32::MAX).clamp(1, 30);
+        self.until(self.interval / 10 * tenths, limit, async |world| {
             world.all_see_all().await && world.all_have_all(keys).await
         })
     }

@@ -8,7 +8,7 @@ mod diff;
 
 use std::sync::Arc;
 
-use crate::state::key::Key;
+use crate::state::key::{Key, Probe};
 use crate::state::value::VersionedValue;
 
 pub(crate) use diff::Difference;
@@ -60,11 +60,11 @@ impl EntryMap {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&VersionedValue> {
-        Some(&self.root.find(key.as_bytes())?.1)
+        Some(&self.root.find(&Probe::new(key))?.1)
     }
 
     pub(crate) fn find(&self, key: &Key) -> Option<&VersionedValue> {
-        Some(&self.root.find(key.as_bytes())?.1)
+        Some(&self.root.find(&Probe::of(key))?.1)
     }
 
     /// To look up many keys that are near each other.
@@ -92,19 +92,20 @@ impl EntryMap {
     /// Changes the value of a key in its place; false if there is no such key.
     pub(crate) fn update(&mut self, key: &Key, change: impl FnOnce(&mut VersionedValue)) -> bool {
         // A miss must not copy what is shared.
-        if self.find(key).is_none() {
+        let probe = Probe::of(key);
+        if self.root.find(&probe).is_none() {
             return false;
         }
         let mut node = &mut self.root;
         loop {
             match Arc::make_mut(node) {
                 Node::Leaf(entries) => {
-                    let found = search(entries, key.as_bytes()).ok();
+                    let found = search(entries, &probe).ok();
                     let entry = found.and_then(|at| entries.get_mut(at));
                     return entry.map(|(_, value)| change(value)).is_some();
                 }
                 Node::Branch(children) => {
-                    let at = child_of(children, key.as_bytes());
+                    let at = child_of(children, &probe);
                     let Some((_, child)) = children.get_mut(at) else { return false };
                     node = child;
                 }
@@ -113,8 +114,9 @@ impl EntryMap {
     }
 
     pub(crate) fn remove(&mut self, key: &str) -> Option<Entry> {
-        self.get(key)?;
-        let removed = remove(&mut self.root, key.as_bytes())?;
+        let key = Probe::new(key);
+        self.root.find(&key)?;
+        let removed = remove(&mut self.root, &key)?;
         self.len -= 1;
         while let Node::Branch(children) = &*self.root
             && let [(_, only)] = &children[..]
@@ -130,7 +132,7 @@ impl EntryMap {
 
     /// The entries whose keys are not below `start`.
     pub(crate) fn iter_from(&self, start: &str) -> Iter<'_> {
-        let start = start.as_bytes();
+        let start = &Probe::new(start);
         let mut iter = Iter { branches: Vec::new(), leaf: [].iter() };
         let mut node = &*self.root;
         while let Node::Branch(children) = node {
@@ -165,13 +167,13 @@ impl Default for Node {
 }
 
 impl Node {
-    fn find(&self, key: &[u8]) -> Option<&Entry> {
+    fn find(&self, key: &Probe<'_>) -> Option<&Entry> {
         let leaf = self.leaf_of(key);
         leaf.get(search(leaf, key).ok()?)
     }
 
     /// The leaf in which a key is, if it is anywhere.
-    fn leaf_of(&self, key: &[u8]) -> &[Entry] {
+    fn leaf_of(&self, key: &Probe<'_>) -> &[Entry] {
         let mut node = self;
         loop {
             match node {
@@ -192,14 +194,14 @@ impl Node {
     }
 }
 
-fn search(entries: &[Entry], key: &[u8]) -> Result<usize, usize> {
-    entries.binary_search_by(|(at, _)| at.as_bytes().cmp(key))
+fn search(entries: &[Entry], key: &Probe<'_>) -> Result<usize, usize> {
+    entries.binary_search_by(|(at, _)| key.order_of(at))
 }
 
 /// The child in which a key is, if it is anywhere.
-fn child_of(children: &[Child], key: &[u8]) -> usize {
+fn child_of(children: &[Child], key: &Probe<'_>) -> usize {
     let others = children.get(1..).unwrap_or_default();
-    others.partition_point(|(low, _)| low.as_bytes() <= key)
+    others.partition_point(|(low, _)| key.order_of(low).is_le())
 }
 
 /// Inserts below a node; returns the value that was there, and what was split off.
@@ -209,7 +211,7 @@ fn insert(
     value: VersionedValue,
 ) -> (Option<VersionedValue>, Option<Child>) {
     match Arc::make_mut(node) {
-        Node::Leaf(entries) => match search(entries, key.as_bytes()) {
+        Node::Leaf(entries) => match search(entries, &Probe::of(&key)) {
             Ok(at) => {
                 let slot = entries.get_mut(at);
                 let old = slot.map(|slot| std::mem::replace(slot, (key, value)).1);
@@ -223,7 +225,7 @@ fn insert(
             }
         },
         Node::Branch(children) => {
-            let at = child_of(children, key.as_bytes());
+            let at = child_of(children, &Probe::of(&key));
             let Some((_, child)) = children.get_mut(at) else { return (None, None) };
             let (old, split) = insert(child, key, value);
             let right = split.and_then(|split| insert_at(children, at + 1, split));
@@ -258,7 +260,7 @@ fn push_at<T>(items: &mut Vec<T>, at: usize, item: T) {
     items.insert(at.min(items.len()), item);
 }
 
-fn remove(node: &mut Arc<Node>, key: &[u8]) -> Option<Entry> {
+fn remove(node: &mut Arc<Node>, key: &Probe<'_>) -> Option<Entry> {
     match Arc::make_mut(node) {
         Node::Leaf(entries) => {
             let at = search(entries, key).ok()?;
@@ -323,14 +325,15 @@ pub(crate) struct Finder<'a> {
 
 impl<'a> Finder<'a> {
     pub(crate) fn find(&mut self, key: &Key) -> Option<&'a VersionedValue> {
+        let probe = Probe::of(key);
         let is_within = match self.leaf {
             [(first, _), .., (last, _)] => first <= key && key <= last,
             _ => false,
         };
         if !is_within {
-            self.leaf = self.map.root.leaf_of(key.as_bytes());
+            self.leaf = self.map.root.leaf_of(&probe);
         }
-        let at = search(self.leaf, key.as_bytes()).ok()?;
+        let at = search(self.leaf, &probe).ok()?;
         self.leaf.get(at).map(|(_, value)| value)
     }
 }
