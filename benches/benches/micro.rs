@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use chitchat_protocol::message::Message;
 use chitchat_protocol::reconcile::PeerView;
 use chitchat_protocol::wire::{DecodeLimits, EncodeOptions, Frame, WIRE_VERSION_MAX};
-use chitchat_protocol::{Replica, Timestamp, Transmit, Versions};
+use chitchat_protocol::{NodeDelta, Replica, Timestamp, Transmit, Versions};
 use criterion::measurement::WallTime;
 use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
@@ -57,6 +57,17 @@ fn lacks(replica: &Replica, entries: usize) -> PeerView {
     PeerView::from_versions(Versions { max_version: have, horizon: have, ..Versions::default() })
 }
 
+/// The same entries, written again after so many others.
+fn later(delta: NodeDelta<'_>, before: u64) -> NodeDelta<'_> {
+    let mut later = delta;
+    later.from += before;
+    later.to += before;
+    later.source += before;
+    later.horizon += before;
+    later.entries.iter_mut().for_each(|entry| entry.version += before);
+    later
+}
+
 /// How long it takes to do something so many times with what was prepared for it.
 fn each<T>(
     times: u64,
@@ -94,7 +105,10 @@ fn digest(criterion: &mut Criterion) {
             let mut crowd = crowd(members);
             bencher.iter_custom(|times| {
                 let ask = |crowd: &mut Crowd| crowd.question(0);
-                each(times, &mut crowd, 1, ask, |crowd, asked| crowd.hand(1, 0, &asked))
+                each(times, &mut crowd, 1, ask, |crowd, asked| {
+                    crowd.deliver(1, 1, &asked);
+                    crowd.drain(1)
+                })
             });
         });
     }
@@ -155,7 +169,7 @@ fn apply(criterion: &mut Criterion) {
                 BatchSize::SmallInput,
             );
         });
-        let overwrites = log::later(delta, KEYS as u64);
+        let overwrites = later(delta, KEYS as u64);
         group.bench_function(BenchmarkId::new("overwrite", entries), |bencher| {
             bencher.iter_batched_ref(
                 || whole.clone(),
@@ -179,7 +193,7 @@ fn message(criterion: &mut Criterion) {
         for room in ROOMS {
             let Some(delta) = log::planned(&replica, PeerView::nothing(), room) else { continue };
             let name = format!("delta of {} in {room} bytes", values.name());
-            encode_and_decode(&mut group, &name, &log::ack(delta));
+            encode_and_decode(&mut group, &name, &log::ack(KEYS as u64, vec![delta]));
         }
     }
     group.finish();

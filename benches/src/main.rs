@@ -8,11 +8,13 @@
 
 mod apart;
 mod args;
+mod compression;
 mod heap;
 mod machine;
 mod original;
 mod ours;
 mod report;
+mod samples;
 mod subject;
 mod workloads;
 mod world;
@@ -22,22 +24,29 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Bench, Cli, Which};
+use args::{Bench, Cli, Command, Which};
 use original::Original;
 use ours::Ours;
 use report::Line;
 use subject::Subject;
 
 fn main() -> ExitCode {
-    let Cli { mut bench } = Cli::parse();
-    bench.complete();
-    let result = if apart::is_child() { measure_here(bench) } else { measure_all(&bench) };
-    match result {
+    match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "chitchat-benches: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Bench(mut bench) => {
+            bench.complete();
+            if apart::is_child() { measure_here(bench) } else { measure_all(&bench) }
+        }
+        Command::Compression(args) => compression::compression(&args),
     }
 }
 

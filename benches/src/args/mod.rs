@@ -1,10 +1,12 @@
 //! The command line.
 
+mod alone;
 mod each;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::subject::TransportKind;
+pub(crate) use alone::Compression;
 pub(crate) use each::{
     Churn, Converge, Detect, Join, Limit, Memory, MemoryOf, Pause, QuicOverhead, ScaleKeys, Steady,
 };
@@ -19,7 +21,23 @@ pub(crate) use each::{
 #[command(name = "chitchat-benches", version, args_override_self = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) bench: Bench,
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Bench(Bench),
+    /// What lz4 makes of the bodies of messages and what zstd would, and in what time.
+    ///
+    /// No cluster runs, and nothing is compared with the original: the subjects are lz4 as messages
+    /// are compressed with it, zstd at levels 1 and 3, and none. Bodies are questions of a node that
+    /// knows so many members, in columns (named by the set of all, or by hashes) and by names; and
+    /// deltas of URLs, of JSON that tells of a state, and of random bytes in Base64, of so many
+    /// bytes. Times are processor time for each KiB of the plain body, the least of some runs. zstd
+    /// keeps its working memory from one body to the next, which is the best that can be done for it;
+    /// four bytes of each of its frames, which say that it is one, are not counted.
+    Compression(Compression),
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -247,9 +265,13 @@ mod tests {
     use clap::CommandFactory as _;
 
     fn parse(line: &str) -> Result<Bench, clap::Error> {
-        let mut bench = Cli::try_parse_from(line.split(' '))?.bench;
-        bench.complete();
-        Ok(bench)
+        match Cli::try_parse_from(line.split(' '))?.command {
+            Command::Bench(mut bench) => {
+                bench.complete();
+                Ok(bench)
+            }
+            other => panic!("no cluster runs for {other:?}"),
+        }
     }
 
     #[test]
@@ -308,6 +330,8 @@ mod tests {
             "limit --members 9",
             "join --megabytes 0",
             "memory --of nothing",
+            "compression --lengths 10",
+            "compression --members 2",
         ] {
             assert!(parse(&format!("chitchat-benches {wrong}")).is_err(), "{wrong}");
         }

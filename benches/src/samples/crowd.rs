@@ -40,15 +40,20 @@ struct Member {
     node_id: String,
     incarnation: Incarnation,
     addr: SocketAddr,
+    /// How many intervals before the others it started.
+    older: u64,
 }
 
-/// Nodes that know so many members, themselves among them.
+/// Nodes that know so many members, themselves among them: the first node is member 1.
 pub(crate) struct Crowd {
     /// In the order of node ids.
     members: Vec<Member>,
-    pub(crate) nodes: Vec<Node>,
+    nodes: Vec<Node>,
+    /// What members say of the set that they are asked about: with another one than
+    /// [`Standing::Same`] they are named by hashes.
+    pub(crate) standing: Standing,
     heartbeat: u64,
-    pub(crate) now: Timestamp,
+    now: Timestamp,
 }
 
 impl Crowd {
@@ -66,6 +71,7 @@ impl Crowd {
                 Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 1).to_bits() + index as u32),
                 7_280,
             )),
+            older: rng.random_range(0..100_000),
         };
         let mut members: Vec<Member> = (0..count).map(member).collect();
         let now = Timestamp::from_millis(1_000);
@@ -81,7 +87,7 @@ impl Crowd {
             member.incarnation = node.incarnation();
             nodes.push(node);
         }
-        let mut crowd = Crowd { members, nodes, heartbeat: 0, now };
+        let mut crowd = Crowd { members, nodes, standing: Standing::Same, heartbeat: 0, now };
         // What is new is listed for some intervals: that is over then.
         for _ in 0..8 {
             crowd.pass()?;
@@ -158,14 +164,9 @@ impl Crowd {
         Ok(bytes)
     }
 
-    fn drain(&mut self, index: usize) -> Vec<Transmit> {
+    /// What a node has to send.
+    pub(crate) fn drain(&mut self, index: usize) -> Vec<Transmit> {
         std::iter::from_fn(|| self.nodes[index].poll_transmit()).collect()
-    }
-
-    /// A node takes in a message of another one. Returns what it sends.
-    pub(crate) fn hand(&mut self, index: usize, from: usize, bytes: &[u8]) -> Vec<Transmit> {
-        self.deliver(index, 1 + from, bytes);
-        self.drain(index)
     }
 
     /// All members by their names, as those say who know nobody in common.
@@ -173,7 +174,8 @@ impl Crowd {
         self.message(TELLER, 0, self.tell())
     }
 
-    fn deliver(&mut self, index: usize, from: usize, bytes: &[u8]) {
+    /// A node takes in a message of a member.
+    pub(crate) fn deliver(&mut self, index: usize, from: usize, bytes: &[u8]) {
         let from = &self.members[from];
         let path = Path { remote: from.addr, token: 0 };
         let origin = Origin { path, peer: Some(NodeId::from(&*from.node_id)) };
@@ -184,9 +186,11 @@ impl Crowd {
         let entries = self.members.iter().map(|member| DigestEntry {
             node_id: Cow::Borrowed(&member.node_id),
             incarnation: member.incarnation,
-            heartbeat: self.heartbeat,
+            heartbeat: self.heartbeat + member.older,
             // As in a cluster: some intervals, and not the same for all.
-            age: Some(INTERVAL / 10 * (member.incarnation.boot % 20) as u32),
+            age: Some(
+                INTERVAL / 10 * (member.incarnation.boot.wrapping_add(self.heartbeat) % 20) as u32,
+            ),
             max_version: LOG,
             last_gc_version: 0,
             cursor: None,
@@ -202,7 +206,7 @@ impl Crowd {
         let sender = SenderEntry {
             node_id: Cow::Borrowed(&from.node_id),
             incarnation: from.incarnation,
-            heartbeat: self.heartbeat,
+            heartbeat: self.heartbeat + from.older,
             age: Duration::ZERO,
             max_version: LOG,
             last_gc_version: 0,
@@ -233,8 +237,8 @@ impl Crowd {
             }
             Body::ColumnSyn { columns, .. } => {
                 let count = columns.cells.len() as u32;
-                let answer =
-                    ColumnAnswer { standing: Standing::Same, count, ..ColumnAnswer::default() };
+                let standing = self.standing;
+                let answer = ColumnAnswer { standing, count, ..ColumnAnswer::default() };
                 let (entries, deltas) = (Vec::new(), Vec::new());
                 Some(Body::ColumnSynAck { part, budget: 0, answer, entries, deltas })
             }
@@ -262,7 +266,7 @@ impl Crowd {
         Some(NodeDelta {
             node_id: Cow::Borrowed(&member.node_id),
             incarnation: member.incarnation,
-            heartbeat: self.heartbeat,
+            heartbeat: self.heartbeat + member.older,
             age: Some(Duration::ZERO),
             entries: entries.collect(),
             ..super::log::delta(LOG)

@@ -58,10 +58,10 @@ impl Values {
                 let (cpu, at) = (rng.random_range(0..1_000), rng.random_range(0..86_400_000));
                 let value = format!(
                     "{{\"state\":\"{state}\",\"docs\":{docs},\"lag_ms\":{lag},\
-                     \"cpu\":0.{cpu:03},\"updated_at\":{}}}",
+                     \"cpu\":0.{cpu:03},\"at\":{}}}",
                     1_760_000_000_000_u64 + at
                 );
-                (format!("pipeline:{index:06}/status"), value)
+                (format!("status:{index:06}"), value)
             }
             Values::Random => {
                 const DIGITS: &[u8] =
@@ -112,22 +112,10 @@ pub(crate) fn planned<'a>(
     plan_part(OWNER, INCARNATION, replica, &mut peer, room, Timestamp::ZERO)
 }
 
-/// The same entries, written again after so many others.
-pub(crate) fn later(delta: NodeDelta<'_>, before: u64) -> NodeDelta<'_> {
-    let mut later = delta;
-    later.from += before;
-    later.to += before;
-    later.source += before;
-    later.horizon += before;
-    later.entries.iter_mut().for_each(|entry| entry.version += before);
-    later
-}
-
-/// The message that brings a delta, as the last of an exchange.
-pub(crate) fn ack(delta: NodeDelta<'_>) -> Message<'_> {
+/// The message that brings deltas, as the last of an exchange, from an owner that has written so much.
+pub(crate) fn ack(max_version: u64, deltas: Vec<NodeDelta<'_>>) -> Message<'_> {
     let part = TrainPart { index: 0, last: true, more: false };
-    let max_version = delta.source;
-    Message { header: header(max_version), body: Body::Ack { part, deltas: vec![delta] } }
+    Message { header: header(max_version), body: Body::Ack { part, deltas } }
 }
 
 /// The header of the owner's messages.

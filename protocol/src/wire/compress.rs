@@ -1,6 +1,7 @@
 //! Compression of bodies.
 //!
-//! lz4, since a datagram is too short for the ratio of stronger methods to pay for their time.
+//! lz4. With zstd a delta in a datagram would be 18 to 34 % shorter, for four times the time to compress
+//! and nine times that to decompress, or more, and columns no shorter ("Why LZ4" in `docs/wire-format.md`).
 
 #![deny(clippy::arithmetic_side_effects)]
 
