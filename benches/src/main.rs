@@ -4,6 +4,7 @@
 //! cargo run --release -p chitchat-benches -- --help
 //! cargo run --release -p chitchat-benches -- steady --nodes 10,100
 //! cargo run --release -p chitchat-benches -- churn --subject all --json
+//! cargo run --release -p chitchat-benches -- plot --figure bytes_per_node_s --out bytes.svg <lines
 //! ```
 
 mod apart;
@@ -13,6 +14,7 @@ mod heap;
 mod machine;
 mod original;
 mod ours;
+mod plot;
 mod report;
 mod samples;
 mod subject;
@@ -47,6 +49,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             if apart::is_child() { measure_here(bench) } else { measure_all(&bench) }
         }
         Command::Compression(args) => compression::compression(&args),
+        Command::Plot(args) => plot::plot(&args),
     }
 }
 

@@ -6,7 +6,7 @@ mod each;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::subject::TransportKind;
-pub(crate) use alone::Compression;
+pub(crate) use alone::{Compression, Plot};
 pub(crate) use each::{
     Churn, Converge, Detect, Join, Limit, Memory, MemoryOf, Pause, QuicOverhead, ScaleKeys, Steady,
 };
@@ -38,6 +38,12 @@ pub(crate) enum Command {
     /// keeps its working memory from one body to the next, which is the best that can be done for it;
     /// four bytes of each of its frames, which say that it is one, are not counted.
     Compression(Compression),
+    /// Draws a figure of what was measured, as SVG.
+    ///
+    /// Reads the lines that --json has printed. The horizontal axis is the number in their cases,
+    /// such as 100 of 100 nodes, and each subject has a line. Both axes are logarithmic. The same
+    /// lines give the same file.
+    Plot(Plot),
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -332,6 +338,8 @@ mod tests {
             "memory --of nothing",
             "compression --lengths 10",
             "compression --members 2",
+            "plot --out a.svg",
+            "plot --figure bytes",
         ] {
             assert!(parse(&format!("chitchat-benches {wrong}")).is_err(), "{wrong}");
         }
