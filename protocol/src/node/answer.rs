@@ -247,17 +247,19 @@ impl Node {
         }
     }
 
-    /// The peer does not know this node, or only an earlier incarnation of it.
+    /// The peer does not know this node, or only an earlier incarnation of it. Its log says everything: who
+    /// lacks many should not be told of each of them twice.
     pub(super) fn tell_all<'a>(
         &self,
         answer: &mut Answer<'a>,
         node_id: &'a NodeId,
         member: &'a Member,
     ) {
-        answer.entries.push(self.digest_entry(node_id, member));
         let view = PeerView::nothing();
         if view.is_behind(&member.replica) {
             answer.stale.push(self.stale(node_id, member, view, true));
+        } else {
+            answer.entries.push(self.digest_entry(node_id, member));
         }
     }
 

@@ -124,7 +124,7 @@ impl Exchanges {
 
     /// Whom a question in columns was about, for its answer: there is one.
     pub(crate) fn take_asked(&mut self, nonce: u64) -> Option<Asked> {
-        self.table.get_open_mut(nonce)?.asked.take()
+        self.table.get_mut(nonce)?.asked.take()
     }
 
     /// A question in columns that waits for its answer, and about how many it is.
@@ -175,13 +175,18 @@ impl Exchanges {
         let Some(pending) = self.table.end(nonce, now) else {
             return Next::Done;
         };
-        let complete = pending.is_complete();
+        let (complete, more) = (pending.is_complete(), pending.more);
+        let progressed = pending.progressed;
         if !complete {
-            self.window = (self.window / 2).max(LEAST_WINDOW.min(self.max_window));
-        } else if pending.more {
+            self.shrink_window();
+        } else if more {
             self.window = (self.window * 2).min(self.max_window);
         }
-        if pending.progressed && (pending.more || !complete) { Next::Continue } else { Next::Done }
+        if progressed && (more || !complete) { Next::Continue } else { Next::Done }
+    }
+
+    fn shrink_window(&mut self) {
+        self.window = (self.window / 2).max(LEAST_WINDOW.min(self.max_window));
     }
 
     /// Whether this peer may serve our backlog: it does already, or nobody does.
@@ -195,7 +200,7 @@ impl Exchanges {
 
     /// Renewed with every part; the repetitions of one pull fit into it.
     fn serves_until(&self, now: Timestamp) -> Timestamp {
-        now + self.patience() * 2 * u32::from(MAX_ATTEMPTS + 2)
+        now + self.patience_with(MAX_ATTEMPTS + 1)
     }
 
     pub(crate) fn end_serving(&mut self, peer: &str) {
@@ -212,6 +217,11 @@ impl Exchanges {
         (self.round_trip() * 2).max(LEAST_PATIENCE)
     }
 
+    /// How long an answer to a pull is waited for: twice as long each time.
+    fn patience_with(&self, attempt: u8) -> Duration {
+        self.patience() * (2 << attempt)
+    }
+
     /// When an open exchange next wants a look.
     fn due(&self, pending: &Pending, lifetime: Duration) -> Timestamp {
         let stalled = pending.last_activity + self.patience();
@@ -220,7 +230,7 @@ impl Exchanges {
                 pending.last_activity + self.round_trip().max(LEAST_GAP_PATIENCE)
             }
             _ if !pending.is_unanswered() => stalled,
-            Purpose::Pull { .. } => stalled + self.patience(),
+            Purpose::Pull { attempt } => pending.last_activity + self.patience_with(attempt),
             Purpose::Round => pending.last_activity + lifetime,
         }
     }
@@ -263,9 +273,11 @@ impl Exchanges {
                 } else if let Some(peer) = pending.answered_by {
                     self.end_serving(&peer.node_id);
                 }
-            } else if let Some(pending) = self.table.remove_open(nonce)
-                && let Purpose::Pull { attempt } = pending.purpose
-            {
+            } else if let Purpose::Pull { attempt } = pending.purpose {
+                // What comes late is taken in all the same, and less is asked for: where all are busy,
+                // to throw away and to repeat what takes long would keep them so.
+                let Some(pending) = self.table.end(nonce, now).cloned() else { continue };
+                self.shrink_window();
                 if attempt < MAX_ATTEMPTS {
                     let purpose = Purpose::Pull { attempt: attempt + 1 };
                     again.push((Pending { purpose, ..pending }, true));
@@ -273,6 +285,8 @@ impl Exchanges {
                     // Somebody else will serve; the next round finds out who.
                     self.serving = None;
                 }
+            } else {
+                self.table.remove_open(nonce);
             }
         }
         again

@@ -31,6 +31,10 @@ impl Table {
         self.open.get(&nonce)
     }
 
+    pub(super) fn get_mut(&mut self, nonce: u64) -> Option<&mut Pending> {
+        self.open.get_mut(&nonce).or_else(|| self.ended.get_mut(&nonce))
+    }
+
     pub(super) fn get_open_mut(&mut self, nonce: u64) -> Option<&mut Pending> {
         self.open.get_mut(&nonce)
     }
@@ -47,8 +51,10 @@ impl Table {
     /// It is over.
     pub(super) fn end(&mut self, nonce: u64, now: Timestamp) -> Option<&Pending> {
         let mut pending = self.open.remove(&nonce)?;
-        // What was asked takes memory, and is of no use any more.
-        pending.asked = None;
+        if !pending.is_unanswered() {
+            // What was asked takes memory, and is of no use any more.
+            pending.asked = None;
+        }
         self.order.push_back((now, nonce));
         Some(self.ended.entry(nonce).or_insert(pending))
     }
