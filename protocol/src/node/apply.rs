@@ -49,7 +49,7 @@ impl Node {
         match self.hear(&delta.node_id, sign, reporter) {
             Heard::Known => {}
             Heard::Unknown => {
-                let Some(age) = delta.age.filter(|_| !self.is_gated()) else {
+                let Some(age) = delta.age.map(|age| self.aged(age)) else {
                     return false;
                 };
                 if !self.admit(delta, age, reporter) {

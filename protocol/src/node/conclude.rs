@@ -58,8 +58,8 @@ impl Node {
             [addr] => Some(addr),
             _ => None,
         };
-        if self.gate.is_some_and(|gate| started >= gate.since) {
-            self.gate = None;
+        if self.backlog.is_some_and(|it| started >= it.since) {
+            self.backlog = None;
         }
         for addr in asked_at.into_iter().chain([origin.path.remote]) {
             if self.seeds.binary_search(&addr).is_ok() {

@@ -107,7 +107,8 @@ impl Node {
     /// none of them.
     fn hear_routine(&mut self, index: usize, sign: Sign, reporter: &str) -> bool {
         let Sign { incarnation, heartbeat, age } = sign;
-        let (gated, acceptance) = (self.is_gated(), self.acceptance());
+        let age = age.map(|age| self.aged(age));
+        let acceptance = self.acceptance();
         let (now, health, detector) = (self.now, &self.health, &self.detector);
         let Some(member) = self.members.nth_mut(index) else { return false };
         if member.incarnation != incarnation
@@ -118,7 +119,7 @@ impl Node {
         if member.vitals.heartbeat() >= heartbeat {
             return true;
         }
-        let Some(age) = age.filter(|age| *age <= acceptance && member.is_live() && !gated) else {
+        let Some(age) = age.filter(|age| *age <= acceptance && member.is_live()) else {
             return false;
         };
         if member.vitals.observe(heartbeat, age, now, health, detector)
@@ -133,7 +134,7 @@ impl Node {
     /// What is left of [`Node::hear`] when it was no routine.
     fn hear_news(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
         let Sign { incarnation, heartbeat, age } = sign;
-        let gated = self.is_gated();
+        let age = age.map(|age| self.aged(age));
         let acceptance = self.acceptance();
         if self.config.refuse_future_generations
             && is_from_the_future(incarnation.generation_id, self.wall_clock_ms())
@@ -159,16 +160,10 @@ impl Node {
             return if incarnation == member.incarnation { Heard::Known } else { Heard::Expired };
         };
         if incarnation > member.incarnation {
-            if gated {
-                return Heard::Expired;
-            }
             self.supersede(node_id, incarnation, heartbeat, age);
             return Heard::Known;
         }
         self.members.confirm(node_id, reporter);
-        if gated {
-            return Heard::Known;
-        }
         let (now, health, detector) = (self.now, &self.health, &self.detector);
         let Some(member) = self.members.get_mut(node_id) else {
             return Heard::Unknown;

@@ -96,9 +96,9 @@ pub struct Node {
     sets_agree: bool,
     detector: Detector,
     health: SelfHealth,
-    /// After an own pause: what was queued meanwhile looks younger than it is, so that nothing is
-    /// learnt of anybody's life before this time, or an answer to a question asked since.
-    gate: Option<Gate>,
+    /// After an own pause, until an answer to a question asked since: what was queued meanwhile looks
+    /// younger than it is (rule D6).
+    backlog: Option<Backlog>,
     exchanges: Exchanges,
     seeds: Vec<SocketAddr>,
     answered_seeds: BTreeSet<SocketAddr>,
@@ -120,11 +120,13 @@ pub struct Node {
     dirty: BTreeSet<NodeId>,
 }
 
-/// See [`Node::gate`].
+/// See [`Node::backlog`].
 #[derive(Clone, Copy, Debug)]
-struct Gate {
+struct Backlog {
     since: Timestamp,
     until: Timestamp,
+    /// What was queued has waited for no longer than this.
+    pause: Duration,
 }
 
 impl Node {
@@ -165,7 +167,7 @@ impl Node {
             sets_agree: false,
             detector,
             health: SelfHealth::new(config.gossip_interval, now),
-            gate: None,
+            backlog: None,
             exchanges: Exchanges::new(config.limits.max_train_bytes),
             seeds: Vec::new(),
             answered_seeds: BTreeSet::new(),
@@ -370,15 +372,22 @@ impl Node {
         };
         let interval = self.config.gossip_interval;
         // The round that was missed is due now; it is one, however many were missed.
-        self.gate = Some(Gate { since: self.now, until: self.now + interval * 3 });
+        let longest = self.backlog.filter(|it| self.now < it.until + pause).map(|it| it.pause);
+        self.backlog = Some(Backlog {
+            since: self.now,
+            until: self.now + interval * 3,
+            pause: longest.unwrap_or_default().max(pause),
+        });
         if pause > interval {
             self.notify(Notice::Paused { pause });
         }
     }
 
-    /// Whether signs of life are to be ignored, because this process was not running.
-    fn is_gated(&self) -> bool {
-        self.gate.is_some_and(|gate| self.now < gate.until)
+    /// An age that a message tells, with the time for which the message may have been queued because this
+    /// process was not running.
+    fn aged(&self, age: Duration) -> Duration {
+        let backlog = self.backlog.filter(|it| self.now < it.until);
+        age.saturating_add(backlog.map_or(Duration::ZERO, |it| it.pause))
     }
 
     fn notify(&mut self, notice: Notice) {
