@@ -28,6 +28,8 @@ pub(crate) struct World<S: Subject> {
     pub(crate) nodes: Vec<S::Node>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) interval: Duration,
+    /// Within which [`World::start`] starts nodes.
+    pub(crate) start_within: Duration,
     pub(crate) rng: StdRng,
     /// Addresses that were given out, on the network in memory.
     addresses: u32,
@@ -59,12 +61,14 @@ impl<S: Subject> World<S> {
             !is_virtual || kind == TransportKind::Memory,
             "sockets know no virtual time: add --time real"
         );
+        let interval = Duration::from_millis(common.interval.unwrap_or(1_000));
         Ok(World {
             runtime: runtime.context("no runtime")?,
             network: S::network(kind, common.seed)?,
             nodes: Vec::new(),
             peers: Vec::new(),
-            interval: Duration::from_millis(common.interval.unwrap_or(1_000)),
+            interval,
+            start_within: interval,
             rng: StdRng::seed_from_u64(common.seed),
             addresses: 0,
             is_virtual,
@@ -133,11 +137,11 @@ impl<S: Subject> World<S> {
         Ok(())
     }
 
-    /// Starts so many nodes at random moments within one interval, each with so many keys.
+    /// Starts so many nodes at random moments, each with so many keys.
     pub(crate) fn start(&mut self, nodes: usize, keys: usize) -> anyhow::Result<()> {
-        let interval = self.interval;
+        let within = self.start_within;
         let mut offsets: Vec<Duration> =
-            (0..nodes).map(|_| interval.mul_f64(self.rng.random())).collect();
+            (0..nodes).map(|_| within.mul_f64(self.rng.random())).collect();
         offsets.sort();
         let begin = self.now();
         for offset in offsets {

@@ -34,6 +34,11 @@ pub(crate) struct Steady {
     /// Seconds that are measured, in place of intervals.
     #[arg(long, value_name = "S", value_parser = some())]
     pub(crate) seconds: Option<u32>,
+
+    /// Seconds within which the nodes start. In real time many joins at once take more than a machine
+    /// has. [default: one interval]
+    #[arg(long, value_name = "S", value_parser = some())]
+    pub(crate) start_seconds: Option<u32>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -14,6 +14,9 @@ pub(crate) fn steady<S: Subject>(args: &Steady) -> anyhow::Result<Line> {
     let nodes = args.nodes[0] as usize;
     let line = Line::new("steady", S::NAME, format!("{nodes} nodes"));
     let mut world = World::<S>::new(&args.common)?;
+    if let Some(seconds) = args.start_seconds {
+        world.start_within = Duration::from_secs(seconds.into());
+    }
     let length = args
         .seconds
         .map_or(world.interval * args.rounds, |seconds| Duration::from_secs(seconds.into()));

@@ -292,3 +292,6 @@ impl Exchanges {
         again
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
-//! Whole nodes that read and write different wire versions, and whose hashes collide: what only the tests
-//! of this crate can bring about.
+//! Whole nodes that read and write different wire versions, whose hashes collide, and that are held up: what
+//! only the tests of this crate can bring about.
 
+mod busy;
 mod columns;
 mod net;
 mod news;

@@ -173,6 +173,15 @@ impl Net {
         self.now = end;
     }
 
+    /// Runs while all nodes are held up all the time: they do what is due only every `gap`.
+    pub(super) fn run_held_up_for(&mut self, duration: Duration, gap: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.now = self.now + gap;
+            self.step();
+        }
+    }
+
     /// Runs until the condition holds. Panics if it does not within so many intervals.
     pub(super) fn expect_within(&mut self, rounds: u32, what: &str, holds: impl Fn(&Net) -> bool) {
         for _ in 0..rounds {
