@@ -41,7 +41,7 @@ fn measure<S: Subject>(
     let (resident_before, heap_before) = (resident(), Heap::now());
     settle(world, nodes, keys)?;
     // What was left over from the start is gone after this.
-    world.pass(world.interval * 5);
+    world.pass((world.interval * 5).max(world.start_within / 2));
     forget_peak();
     let cost = world.cost(length);
     cost_per_node(&mut line, world, &cost);

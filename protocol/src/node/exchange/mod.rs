@@ -200,7 +200,7 @@ impl Exchanges {
 
     /// Renewed with every part; the repetitions of one pull fit into it.
     fn serves_until(&self, now: Timestamp) -> Timestamp {
-        now + self.patience_with(MAX_ATTEMPTS + 1)
+        now + self.patience_with(MAX_ATTEMPTS) * 2
     }
 
     pub(crate) fn end_serving(&mut self, peer: &str) {
@@ -217,9 +217,10 @@ impl Exchanges {
         (self.round_trip() * 2).max(LEAST_PATIENCE)
     }
 
-    /// How long an answer to a pull is waited for: twice as long each time.
+    /// How long an answer to a pull is waited for: from its second repetition on, twice as long each
+    /// time.
     fn patience_with(&self, attempt: u8) -> Duration {
-        self.patience() * (2 << attempt)
+        self.patience() * (2 << attempt.saturating_sub(1))
     }
 
     /// When an open exchange next wants a look.
@@ -274,10 +275,13 @@ impl Exchanges {
                     self.end_serving(&peer.node_id);
                 }
             } else if let Purpose::Pull { attempt } = pending.purpose {
-                // What comes late is taken in all the same, and less is asked for: where all are busy,
-                // to throw away and to repeat what takes long would keep them so.
+                // What comes late is taken in all the same: where all are busy, to throw away and to
+                // repeat what takes long would keep them so.
                 let Some(pending) = self.table.end(nonce, now).cloned() else { continue };
-                self.shrink_window();
+                if attempt > 0 {
+                    // Once may be a lost datagram.
+                    self.shrink_window();
+                }
                 if attempt < MAX_ATTEMPTS {
                     let purpose = Purpose::Pull { attempt: attempt + 1 };
                     again.push((Pending { purpose, ..pending }, true));
