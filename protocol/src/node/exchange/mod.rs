@@ -175,18 +175,13 @@ impl Exchanges {
         let Some(pending) = self.table.end(nonce, now) else {
             return Next::Done;
         };
-        let (complete, more) = (pending.is_complete(), pending.more);
-        let progressed = pending.progressed;
+        let complete = pending.is_complete();
         if !complete {
-            self.shrink_window();
-        } else if more {
+            self.window = (self.window / 2).max(LEAST_WINDOW.min(self.max_window));
+        } else if pending.more {
             self.window = (self.window * 2).min(self.max_window);
         }
-        if progressed && (more || !complete) { Next::Continue } else { Next::Done }
-    }
-
-    fn shrink_window(&mut self) {
-        self.window = (self.window / 2).max(LEAST_WINDOW.min(self.max_window));
+        if pending.progressed && (pending.more || !complete) { Next::Continue } else { Next::Done }
     }
 
     /// Whether this peer may serve our backlog: it does already, or nobody does.
@@ -278,10 +273,6 @@ impl Exchanges {
                 // What comes late is taken in all the same: where all are busy, to throw away and to
                 // repeat what takes long would keep them so.
                 let Some(pending) = self.table.end(nonce, now).cloned() else { continue };
-                if attempt > 0 {
-                    // Once may be a lost datagram.
-                    self.shrink_window();
-                }
                 if attempt < MAX_ATTEMPTS {
                     let purpose = Purpose::Pull { attempt: attempt + 1 };
                     again.push((Pending { purpose, ..pending }, true));
