@@ -80,6 +80,7 @@ impl Node {
 
     /// Takes in a sign of life, from the node itself or through others (rules D2, L2, L7).
     pub(super) fn hear(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
+        let sign = self.aged_sign(sign);
         let index = self.members.index(node_id);
         if index.is_some_and(|index| self.hear_routine(index, sign, reporter)) {
             return Heard::Known;
@@ -95,6 +96,7 @@ impl Node {
         sign: Sign,
         reporter: &str,
     ) {
+        let sign = self.aged_sign(sign);
         let index = self.members.index_at(set, position);
         if !index.is_some_and(|index| self.hear_routine(index, sign, reporter))
             && let Some(it) = set.get(position)
@@ -103,11 +105,14 @@ impl Node {
         }
     }
 
+    fn aged_sign(&self, sign: Sign) -> Sign {
+        Sign { age: sign.age.map(|age| self.aged(age)), ..sign }
+    }
+
     /// By far the most frequent cases: nothing new, and a live member that goes on living. False if it is
     /// none of them.
     fn hear_routine(&mut self, index: usize, sign: Sign, reporter: &str) -> bool {
         let Sign { incarnation, heartbeat, age } = sign;
-        let age = age.map(|age| self.aged(age));
         let acceptance = self.acceptance();
         let (now, health, detector) = (self.now, &self.health, &self.detector);
         let Some(member) = self.members.nth_mut(index) else { return false };
@@ -134,7 +139,6 @@ impl Node {
     /// What is left of [`Node::hear`] when it was no routine.
     fn hear_news(&mut self, node_id: &str, sign: Sign, reporter: &str) -> Heard {
         let Sign { incarnation, heartbeat, age } = sign;
-        let age = age.map(|age| self.aged(age));
         let acceptance = self.acceptance();
         if self.config.refuse_future_generations
             && is_from_the_future(incarnation.generation_id, self.wall_clock_ms())

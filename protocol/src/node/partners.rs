@@ -39,8 +39,7 @@ impl Node {
             self.foreign_seeds().choose(&mut rng).copied()
         } else {
             let draw: f64 = rng.random();
-            let is_chosen =
-                |seeds: usize| draw < (weight(seeds) / known.max(1.0)).max(SEED_PROBABILITY);
+            let is_chosen = |seeds: usize| draw < (weight(seeds) / known).max(SEED_PROBABILITY);
             // Whose they are is asked only if it matters.
             let seeds = if is_chosen(self.seeds.len()) { self.foreign_seeds() } else { Vec::new() };
             if is_chosen(seeds.len()) { seeds.choose(&mut rng).copied() } else { None }
