@@ -16,8 +16,12 @@ use crate::state::PruneCursor;
 /// How many members have one hash of versions.
 pub const BUCKET: usize = 32;
 
-/// Ages up to this, in tenths of the sender's interval, are told in a [`Cell`].
-pub const MAX_CELL_AGE: u8 = 70;
+/// Ages up to this, in tenths of the sender's interval, are told to a tenth in a [`Cell`]: seven intervals.
+pub const MAX_YOUNG_AGE: u8 = 70;
+
+/// What a [`Cell`] says of an age is at most this: 34 intervals. Above [`MAX_YOUNG_AGE`] each step is half an
+/// interval.
+pub const MAX_CELL_AGE: u8 = 124;
 
 /// So many values has what a [`Cell`] has of a heartbeat.
 pub const HEARTBEAT_WRAP: u8 = 16;
@@ -67,11 +71,12 @@ pub enum Layout<'a> {
 /// What a question tells of a member's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
-    /// A heartbeat that is young.
+    /// A heartbeat of the last 34 intervals.
     Young {
         /// The heartbeat modulo [`HEARTBEAT_WRAP`].
         heartbeat: u8,
-        /// Its age, in tenths of the sender's interval: at most [`MAX_CELL_AGE`].
+        /// Its age, in tenths of the sender's interval up to [`MAX_YOUNG_AGE`], and from there in halves of
+        /// it; at most [`MAX_CELL_AGE`].
         age: u8,
     },
     /// The member is not live as the sender sees it.

@@ -5,6 +5,6 @@ mod cell;
 mod hash;
 mod set;
 
-pub(crate) use cell::{Reading, cell_of, read};
+pub(crate) use cell::{Reading, cell_age, cell_of, read};
 pub(crate) use hash::MemberHash;
 pub(crate) use set::{MemberSet, SetMember};

@@ -213,15 +213,16 @@ impl Node {
         let Some(member) = self.members.get_mut(node_id) else {
             return;
         };
-        member.changed_at = now;
+        let before = std::mem::replace(&mut member.changed_at, now);
         member.read_reserved();
         let left = member.has_left();
         if left && member.status != NodeStatus::ScheduledForDeletion {
             self.members.set_status(node_id, NodeStatus::Left);
         }
-        self.dirty.insert(NodeId::from(node_id));
         self.tell_of_member(node_id);
-        self.learn_of_growth(node_id);
+        let node_id = NodeId::from(node_id);
+        self.learn_of_growth(&node_id, before);
+        self.dirty.insert(node_id);
     }
 
     /// Rule F1: our copy lies below a watermark that its silent owner can no longer help it over,

@@ -163,9 +163,10 @@ impl Node {
             };
             match (cell, life) {
                 (Cell::Young { heartbeat, age }, _) => {
-                    let age = tenth * u32::from(*age);
+                    let age = compact::cell_age(*age, tenth);
                     match self.read_cell(*heartbeat, age, member) {
                         Reading::Older => self.tell_life(&mut answer, at, member),
+                        Reading::LongAgo => answer.lives.push(self.life(at, member)),
                         Reading::Newer(heartbeat) => news.push(sign(heartbeat, Some(age))),
                         Reading::Unreadable => answer.asked.push(at),
                         Reading::Same => {}
@@ -213,12 +214,12 @@ impl Node {
         let own_age = self.now.since(self.identity.emitted_at);
         let (heartbeat, age) = match (cell, life) {
             (Cell::Young { heartbeat, age }, _) => {
-                let age = tenth * u32::from(*age);
+                let age = compact::cell_age(*age, tenth);
                 let interval = self.config.gossip_interval;
-                match compact::read(*heartbeat, age, ours, own_age, interval) {
+                match compact::read(*heartbeat, age, (ours, own_age), interval, true) {
                     Reading::Newer(heartbeat) => (heartbeat, Some(age)),
                     Reading::Unreadable => return (None, true),
-                    Reading::Older | Reading::Same => return (None, false),
+                    Reading::Older | Reading::LongAgo | Reading::Same => return (None, false),
                 }
             }
             (_, Some(life)) if life.heartbeat > ours => (life.heartbeat, life.age),

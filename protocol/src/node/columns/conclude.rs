@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rand::Rng;
 
 use crate::columns::{Cell, ColumnAnswer, Life};
-use crate::compact::Reading;
+use crate::compact::{self, Reading};
 use crate::digest::DigestEntry;
 use crate::id::NodeId;
 use crate::message::{Body, Header, Message, TrainPart};
@@ -64,7 +64,7 @@ impl Node {
                 continue;
             };
             let Some(member) = self.members.at(asked.set(), at) else { continue };
-            let age = tenth * u32::from(*age);
+            let age = compact::cell_age(*age, tenth);
             match self.read_cell(*heartbeat, age, member) {
                 Reading::Newer(heartbeat) => {
                     let incarnation = member.incarnation;
@@ -74,7 +74,7 @@ impl Node {
                 Reading::Unreadable => {
                     wanted.extend(asked.member(*position).map(|it| it.node_id.clone()));
                 }
-                Reading::Older | Reading::Same => {}
+                Reading::Older | Reading::LongAgo | Reading::Same => {}
             }
         }
         for Life { position, heartbeat, age } in &answer.lives {

@@ -37,9 +37,8 @@ impl Node {
 
     /// What a young cell says, beside what we know.
     fn read_cell(&self, heartbeat: u8, age: Duration, member: &Member) -> Reading {
-        let known = member.vitals.heartbeat();
-        let interval = self.config.gossip_interval;
-        compact::read(heartbeat, age, known, self.age_of(member), interval)
+        let known = (member.vitals.heartbeat(), self.age_of(member));
+        compact::read(heartbeat, age, known, self.config.gossip_interval, false)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Hearing of news: taking them in, passing them on, and asking for what they show to be missing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delta::NodeDelta;
 use crate::id::{Incarnation, NodeId};
+use crate::membership::Member;
 use crate::message::{Changed, Header};
 use crate::node::{Node, Origin};
+use crate::time::Timestamp;
 
 /// An owner is asked for once in so many halves of the delay of a push.
 const ASK_HALF_DELAYS: u32 = 5;
@@ -43,8 +45,10 @@ impl Node {
                 behind.insert(NodeId::from(&*delta.node_id));
             }
         }
-        self.find_behind(header, changed, &mut behind);
-        self.ask_for_news(origin, header, behind);
+        if self.pushes() {
+            self.find_behind(header, changed, &mut behind);
+            self.ask_for_news(origin, header, behind);
+        }
     }
 
     /// Whether it is what this node has written itself: news go to all, whoever is their subject.
@@ -67,17 +71,30 @@ impl Node {
         if ours.is_some_and(|(run, m)| run == sender.incarnation && m < sender.max_version) {
             behind.insert(NodeId::from(&*sender.node_id));
         }
-        if changed.is_empty() {
-            return;
-        }
-        let theirs: HashMap<u64, u64> =
+        let mut theirs: BTreeMap<u64, u64> =
             changed.iter().map(|it| (it.hash, it.max_version)).collect();
         let hash = self.members.hash();
+        let short = |member: &Member| hash.short(member.hash(), header.nonce);
+        let own = hash.member(&self.config.node_id, &self.identity.incarnation);
+        theirs.remove(&hash.short(own, header.nonce));
+        let mut compare = |node_id: &NodeId, member: &Member, theirs: u64| {
+            if theirs > member.replica.versions().max_version {
+                behind.insert(node_id.clone());
+            }
+        };
+        // Most of it has reached this node lately as well.
+        for (node_id, member) in self.changed_since(self.listed_since()) {
+            if let Some(theirs) = theirs.remove(&short(member)) {
+                compare(node_id, member, theirs);
+            }
+        }
+        if theirs.is_empty() {
+            return;
+        }
         // Two that look alike are both asked for: that costs a question, and harms nobody.
         for (node_id, member) in self.members.gossiped() {
-            let theirs = theirs.get(&hash.short(member.hash(), header.nonce));
-            if theirs.is_some_and(|theirs| *theirs > member.replica.versions().max_version) {
-                behind.insert(node_id.clone());
+            if let Some(theirs) = theirs.get(&short(member)) {
+                compare(node_id, member, *theirs);
             }
         }
     }
@@ -94,7 +111,7 @@ impl Node {
             !frozen && !self.news.has_asked_since(node_id, since)
         });
         let Some(peer) = self.pusher(origin, &header.sender.node_id) else { return };
-        if behind.is_empty() || !self.pushes() || self.news.allowance.left(now) == 0 {
+        if behind.is_empty() || self.news.allowance.left(now) == 0 {
             return;
         }
         let spent = self.inquire(&peer, self.version_towards(header.versions), &behind);
@@ -104,9 +121,14 @@ impl Node {
         self.news.asked.extend(behind.into_iter().map(|node_id| (node_id, now)));
     }
 
-    /// A copy has grown. If that was asked for because of news, others may lack it as well.
-    pub(in crate::node) fn learn_of_growth(&mut self, node_id: &str) {
-        if self.news.has_asked_since(node_id, self.listed_since()) {
+    /// A copy has grown, and had `before` for the last time. If that was asked for because of news, others
+    /// may lack it as well.
+    pub(in crate::node) fn learn_of_growth(&mut self, node_id: &NodeId, before: Timestamp) {
+        let since = self.listed_since();
+        self.news.recent.note(node_id, before, self.now);
+        let members = &self.members;
+        self.news.recent.trim(since, |it| members.get(it).map(|member| member.changed_at));
+        if self.news.has_asked_since(node_id, since) {
             self.list_soon();
         }
     }

@@ -5,6 +5,7 @@
 
 mod allowance;
 mod hear;
+mod recent;
 mod tell;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::id::{Incarnation, NodeId};
 use crate::time::Timestamp;
 
 use allowance::Allowance;
+use recent::Recent;
 
 /// What changed within so many times the delay of a push is listed in it.
 const LISTED_DELAYS: u32 = 15;
@@ -29,6 +31,8 @@ pub(crate) struct News {
     untold: BTreeMap<NodeId, Untold>,
     /// When the own log last grew.
     own_changed_at: Timestamp,
+    /// Others whose copies have grown lately.
+    recent: Recent,
     /// Owners that were asked for lately, and when.
     asked: BTreeMap<NodeId, Timestamp>,
     /// What pushes and questions that come of them may take.
@@ -50,6 +54,7 @@ impl News {
         News {
             untold: BTreeMap::new(),
             own_changed_at: Timestamp::MIN,
+            recent: Recent::new(now),
             asked: BTreeMap::new(),
             allowance: Allowance::new(config.push_bytes_per_second, now),
         }
