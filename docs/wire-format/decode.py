@@ -515,7 +515,7 @@ class Body2(Body):
         cells = []
         for bits in self.bits(count, 11):
             age, heartbeat = bits & 0x7F, bits >> 7
-            if age <= 70:
+            if age <= 124:
                 cells.append({"heartbeat": heartbeat, "age": age})
             elif age >= 126 and heartbeat == 0:
                 cells.append("not_live" if age == 126 else "listed")

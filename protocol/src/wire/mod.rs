@@ -112,7 +112,8 @@
 //!            list of (position, versions)
 //! layout   = 0: u8, fingerprint: 8 bytes, little endian, first: u32, n: u64
 //!          | 1: u8, start: str, end: optional str, list of 6 bytes, little endian: n hashes
-//! cell     = age: 7 bits (0 to 70 tenths, or 126 not live, or 127 listed),
+//! cell     = age: 7 bits (0 to 70 tenths, or 71 to 124: 7.5 to 34 intervals in halves, or 126 not live,
+//!            or 127 listed),
 //!            heartbeat modulo 16: 4 bits (0 unless there is an age)
 //! life     = heartbeat: u64, age: u64
 //! versions = of a digest: from max version on

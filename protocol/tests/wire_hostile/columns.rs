@@ -12,7 +12,7 @@ use crate::{LAST, decode, message, varint};
 const COLUMN_SYN: u8 = 7;
 const COLUMN_SYN_ACK: u8 = 8;
 
-const YOUNG: Cell = Cell::Young { heartbeat: 15, age: 70 };
+const YOUNG: Cell = Cell::Young { heartbeat: 15, age: 124 };
 
 fn encode(body: Body<'_>) -> Vec<u8> {
     message(body).encode_with(&EncodeOptions::plain().with_version(2).unwrap())
@@ -160,7 +160,7 @@ fn every_rule_of_columns_is_enforced() {
     let later = |newer| answer(ColumnAnswer { newer, ..known.clone() });
     let asked = |asked| answer(ColumnAnswer { asked, ..known.clone() });
     let broken = [
-        ("an age that is none", one(0, 71)),
+        ("an age that is none", one(0, 125)),
         ("an age that says not live", one(0, 126)),
         ("an age that says listed", one(0, 127)),
         ("an age of eight bits", one(0, 128)),

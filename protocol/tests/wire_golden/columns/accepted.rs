@@ -89,7 +89,7 @@ fn questions() -> Vec<Accepted> {
         ..versions(0, 128)
     };
     let two = Columns {
-        cells: vec![young(0, 0), Cell::Listed],
+        cells: vec![young(0, 71), Cell::Listed],
         lives: vec![life(1, 0, None)],
         buckets: vec![0xFFFE],
         versions: vec![everything, PositionVersions { last_gc_version: 9, ..versions(1, 0) }],
@@ -153,7 +153,7 @@ fn answers() -> Vec<Accepted> {
     let everything = ColumnAnswer {
         standing: Standing::Same,
         count: 20,
-        newer: vec![(0, young(1, 2)), (7, young(15, 70)), (8, young(0, 0)), (19, young(8, 64))],
+        newer: vec![(0, young(1, 2)), (7, young(15, 124)), (8, young(0, 71)), (19, young(8, 64))],
         lives: vec![life(1, 5_000, Some(0)), life(18, 300, None)],
         asked: vec![2, 3, 17],
         unknown: vec![4],

@@ -102,7 +102,7 @@ fn questions() -> Vec<Refused> {
             question(&[&SET, &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]]),
             cut.clone(),
         ),
-        malformed("columns_cell_age", "an age of 71 tenths", one([71, 0], &[0, 0, 0]), CELL),
+        malformed("columns_cell_age", "an age of 125", one([125, 0], &[0, 0, 0]), CELL),
         malformed(
             "columns_cell_not_live",
             "somebody who is not live, with a heartbeat",
