@@ -87,12 +87,13 @@ pub(crate) fn read(
         return Reading::Newer(known + u64::from(ahead));
     }
     if strictly {
-        let is_same = ahead == 0 && later.abs() <= tolerance;
-        let is_older = take(behind) <= tolerance.saturating_sub(later);
-        return match () {
-            () if is_same => Reading::Same,
-            () if is_older && ahead > HALF && u64::from(behind) <= known => Reading::Older,
-            () => Reading::Unreadable,
+        let is_older = ahead > HALF
+            && u64::from(behind) <= known
+            && take(behind) <= tolerance.saturating_sub(later);
+        return match ahead {
+            0 if later.abs() <= tolerance => Reading::Same,
+            _ if is_older => Reading::Older,
+            _ => Reading::Unreadable,
         };
     }
     let is_far = later.abs() >= take(HALF);

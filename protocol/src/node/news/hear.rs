@@ -83,7 +83,7 @@ impl Node {
             }
         };
         // Most of it has reached this node lately as well.
-        for (node_id, member) in self.changed_since(self.listed_since()) {
+        for (node_id, member) in self.listed_members() {
             if let Some(theirs) = theirs.remove(&short(member)) {
                 compare(node_id, member, theirs);
             }

@@ -171,11 +171,9 @@ impl Node {
         self.now - self.config.push_delay * LISTED_DELAYS
     }
 
-    /// Others whose copies have changed since then, which is no longer ago than is listed.
-    pub(super) fn changed_since(
-        &self,
-        since: Timestamp,
-    ) -> impl Iterator<Item = (&NodeId, &Member)> {
+    /// Others whose copies have changed so lately that it is listed.
+    pub(super) fn listed_members(&self) -> impl Iterator<Item = (&NodeId, &Member)> {
+        let since = self.listed_since();
         let members = &self.members;
         let recent = self.news.recent.owners().filter_map(|it| members.get_key_value(it));
         recent.filter(move |(_, it)| it.is_gossiped() && it.changed_at >= since)
@@ -184,13 +182,12 @@ impl Node {
     /// How far the copies go of what changed lately; of some of them, if all are too many. The own log is
     /// not among them: it is in the header.
     fn changed_lately(&mut self, nonce: u64, room: usize) -> Vec<Changed> {
-        let since = self.listed_since();
         let hash = self.members.hash();
         let tell = |(_, member): (&NodeId, &Member)| {
             (hash.short(member.hash(), nonce), member.replica.versions().max_version)
         };
         // By hash: whoever has begun anew is there twice.
-        let changed: BTreeMap<u64, u64> = self.changed_since(since).map(tell).collect();
+        let changed: BTreeMap<u64, u64> = self.listed_members().map(tell).collect();
         let mut changed: Vec<Changed> =
             changed.into_iter().map(|(hash, max_version)| Changed { hash, max_version }).collect();
         let mut len = size::news_overhead(&self.header(nonce, 0)) + len_of(&changed);
