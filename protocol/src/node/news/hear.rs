@@ -1,6 +1,6 @@
 //! Hearing of news: taking them in, passing them on, and asking for what they show to be missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::delta::NodeDelta;
 use crate::id::{Incarnation, NodeId};
@@ -71,7 +71,7 @@ impl Node {
         if ours.is_some_and(|(run, m)| run == sender.incarnation && m < sender.max_version) {
             behind.insert(NodeId::from(&*sender.node_id));
         }
-        let mut theirs: BTreeMap<u64, u64> =
+        let mut theirs: HashMap<u64, u64> =
             changed.iter().map(|it| (it.hash, it.max_version)).collect();
         let hash = self.members.hash();
         let short = |member: &Member| hash.short(member.hash(), header.nonce);

@@ -41,6 +41,10 @@ impl Recent {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.owners.len()
+    }
+
     /// Not all of them have changed lately. Whoever has begun anew may be there twice.
     pub(super) fn owners(&self) -> impl Iterator<Item = &NodeId> {
         self.owners.iter().map(|(_, node_id)| node_id)

@@ -17,6 +17,9 @@ use crate::reconcile::{PeerView, Train, TrainBudget};
 use crate::time::Timestamp;
 use crate::wire::{EncodeOptions, Version, size};
 
+/// To search for one member costs about what it costs to look at so many.
+const SEARCH_COST: usize = 8;
+
 impl Node {
     /// Whether this node pushes. While another process has its id it tells nobody anything, and its leave
     /// is told in another way.
@@ -173,23 +176,30 @@ impl Node {
 
     /// Others whose copies have changed so lately that it is listed.
     pub(super) fn listed_members(&self) -> impl Iterator<Item = (&NodeId, &Member)> {
+        let (members, recent) = (&self.members, &self.news.recent);
         let since = self.listed_since();
-        let members = &self.members;
-        let recent = self.news.recent.owners().filter_map(|it| members.get_key_value(it));
-        recent.filter(move |(_, it)| it.is_gossiped() && it.changed_at >= since)
+        // Where most have changed, to look at all is less work than to search for each.
+        let looks_at_all = recent.len() > members.len() / SEARCH_COST;
+        let all = looks_at_all.then(|| members.gossiped()).into_iter().flatten();
+        let some = (!looks_at_all).then(|| recent.owners()).into_iter().flatten();
+        all.chain(some.filter_map(|it| members.get_key_value(it)))
+            .filter(move |(_, it)| it.is_gossiped() && it.changed_at >= since)
     }
 
     /// How far the copies go of what changed lately; of some of them, if all are too many. The own log is
     /// not among them: it is in the header.
     fn changed_lately(&mut self, nonce: u64, room: usize) -> Vec<Changed> {
         let hash = self.members.hash();
-        let tell = |(_, member): (&NodeId, &Member)| {
-            (hash.short(member.hash(), nonce), member.replica.versions().max_version)
-        };
-        // By hash: whoever has begun anew is there twice.
-        let changed: BTreeMap<u64, u64> = self.listed_members().map(tell).collect();
-        let mut changed: Vec<Changed> =
-            changed.into_iter().map(|(hash, max_version)| Changed { hash, max_version }).collect();
+        let mut changed: Vec<Changed> = self
+            .listed_members()
+            .map(|(_, member)| Changed {
+                hash: hash.short(member.hash(), nonce),
+                max_version: member.replica.versions().max_version,
+            })
+            .collect();
+        // Whoever has begun anew is there twice.
+        changed.sort_unstable_by_key(|it| it.hash);
+        changed.dedup_by_key(|it| it.hash);
         let mut len = size::news_overhead(&self.header(nonce, 0)) + len_of(&changed);
         if len > room {
             changed.shuffle(&mut self.rng);
