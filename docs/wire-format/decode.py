@@ -270,7 +270,8 @@ def decode(message):
     header = body = None
     if kind != 0:
         reader = Body(plain) if version == 1 else Body2(plain)
-        header = reader.header()
+        may_be_positioned = version == 2 and kinds[kind] == "column_syn_ack"
+        header = reader.header("position") if may_be_positioned else reader.header()
         body = reader.body(kinds[kind])
         if reader.left():
             raise malformed("bytes follow the message")
@@ -296,19 +297,19 @@ def decode(message):
 class Body(Reader):
     greatest_age = 0
 
-    def header(self):
-        flags = self.flags("observer", "observed", "about_you", "gc")
+    def header(self, *more_flags):
+        flags = self.flags("observer", "observed", "about_you", "gc", *more_flags)
         interval = self.u32()
         if not 1 <= interval <= 3_600_000:
             raise malformed("a gossip interval below 1 ms or above 1 h")
         self.greatest_age = ((1 << 64) - 1) // (interval * 100)
-        sender = {
-            "node_id": self.node_id(),
-            "incarnation": self.incarnation(),
-            "heartbeat": self.version(),
-            "age": min(self.u64(), self.greatest_age),
-            "max_version": self.version(),
-        }
+        if "position" in flags:
+            sender = {"position": self.u32()}
+        else:
+            sender = {"node_id": self.node_id(), "incarnation": self.incarnation()}
+        sender["heartbeat"] = self.version()
+        sender["age"] = min(self.u64(), self.greatest_age)
+        sender["max_version"] = self.version()
         sender["last_gc_version"] = self.relative(sender["max_version"], "gc" in flags)
         return {
             "observer": "observer" in flags,

@@ -17,6 +17,7 @@ fn message(body: Body<'static>) -> Message<'static> {
     let sender = SenderEntry {
         node_id: Cow::Borrowed("somebody"),
         incarnation: Incarnation { generation_id: 7, boot: 8 },
+        position: None,
         heartbeat: 1,
         age: Duration::ZERO,
         max_version: 0,

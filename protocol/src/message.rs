@@ -52,10 +52,14 @@ pub struct Header<'a> {
 /// The sender's own entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SenderEntry<'a> {
-    /// Who sends.
+    /// Who sends. Empty where `position` says it.
     pub node_id: Cow<'a, str>,
-    /// Which run of it.
+    /// Which run of it. Zeros where `position` says it.
     pub incarnation: Incarnation,
+    /// In a [`Body::ColumnSynAck`] of [`Standing::Same`](crate::columns::Standing::Same): the position
+    /// of the sender among the members that the question was laid out by. The node that asked knows who
+    /// that is; nobody else does.
+    pub position: Option<u32>,
     /// Grows by one in each round that the sender initiates.
     pub heartbeat: u64,
     /// How long ago it did so.

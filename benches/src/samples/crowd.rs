@@ -206,6 +206,7 @@ impl Crowd {
         let sender = SenderEntry {
             node_id: Cow::Borrowed(&from.node_id),
             incarnation: from.incarnation,
+            position: None,
             heartbeat: self.heartbeat + from.older,
             age: Duration::ZERO,
             max_version: LOG,

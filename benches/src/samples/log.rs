@@ -129,6 +129,7 @@ fn header(max_version: u64) -> Header<'static> {
         sender: SenderEntry {
             node_id: Cow::Borrowed(OWNER),
             incarnation: INCARNATION,
+            position: None,
             heartbeat: 1_000,
             age: Duration::from_millis(100),
             max_version,

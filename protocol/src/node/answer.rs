@@ -42,6 +42,8 @@ impl Question<'_> {
 pub(super) struct Answer<'a> {
     /// To a question in columns.
     pub(super) columns: Option<ColumnAnswer>,
+    /// By which the peer knows us without our name, where it is told of columns.
+    pub(super) position: Option<u32>,
     pub(super) entries: Vec<DigestEntry<'a>>,
     pub(super) stale: Vec<StaleOwner<'a>>,
 }
@@ -404,12 +406,15 @@ impl Node {
         let mut encode = |(index, (entries, deltas)): (usize, (Vec<_>, Vec<_>))| {
             let part = part(index, ends && index + 1 == count, train.more);
             let budget = own_budget;
+            let mut header = header.clone();
             let body = match columns.take() {
-                Some(answer) => Body::ColumnSynAck { part, budget, answer, entries, deltas },
+                Some(columns) => {
+                    header.sender.position = answer.position;
+                    Body::ColumnSynAck { part, budget, answer: columns, entries, deltas }
+                }
                 None => Body::SynAck { part, budget, entries, deltas },
             };
-            Message { header: header.clone(), body }
-                .encode_with(&EncodeOptions::in_version(version))
+            Message { header, body }.encode_with(&EncodeOptions::in_version(version))
         };
         let messages = bodies.into_iter().enumerate().map(&mut encode).collect();
         Encoded { messages, service, too_large: train.too_large }

@@ -270,7 +270,11 @@ impl Node {
             return;
         }
         match frame.message() {
-            Ok(message) => self.handle(origin, &message, bytes.len()),
+            Ok(mut message) => {
+                if self.name_sender(&mut message.header) {
+                    self.handle(origin, &message, bytes.len());
+                }
+            }
             Err(_) => self.counters.refused_malformed += 1,
         }
     }

@@ -252,6 +252,7 @@ impl Node {
             sender: SenderEntry {
                 node_id: Cow::Borrowed(&self.config.node_id),
                 incarnation: self.identity.incarnation,
+                position: None,
                 heartbeat: self.identity.heartbeat,
                 age: self.now.since(self.identity.emitted_at),
                 max_version: versions.max_version,

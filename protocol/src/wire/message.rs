@@ -31,6 +31,7 @@ impl Message<'_> {
     ///         sender: SenderEntry {
     ///             node_id: "node-1".into(),
     ///             incarnation: Incarnation { generation_id: 3, boot: 4 },
+    ///             position: None,
     ///             heartbeat: 5,
     ///             age: Duration::from_millis(150),
     ///             max_version: 6,

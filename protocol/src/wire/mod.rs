@@ -97,8 +97,9 @@
 //!
 //! # Body, version 2
 //!
-//! Version 1, byte for byte, and four more kinds. Bits are packed, the first one lowest, with zeros up to
-//! a whole byte; `n` is the number of members.
+//! Version 1, byte for byte, and four more kinds. In the header of a column-syn-ack, with flag 16, a
+//! position: u32 is in the place of node id and incarnation. Bits are packed, the first one lowest, with
+//! zeros up to a whole byte; `n` is the number of members.
 //!
 //! ```text
 //! column-syn     = header, budget: u64, columns

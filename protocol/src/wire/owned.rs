@@ -29,6 +29,7 @@ fn header(header: Header<'_>) -> Header<'static> {
         sender: SenderEntry {
             node_id: text(sender.node_id),
             incarnation: sender.incarnation,
+            position: sender.position,
             heartbeat: sender.heartbeat,
             age: sender.age,
             max_version: sender.max_version,

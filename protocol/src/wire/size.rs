@@ -203,10 +203,13 @@ fn header_len(header: &Header<'_>) -> usize {
         Some(SocketAddr::V4(_)) => 1 + 4 + 3,
         Some(SocketAddr::V6(_)) => MAX_ADDR_LEN,
     };
+    let name = match sender.position {
+        Some(position) => varint(u64::from(position)),
+        None => string(sender.node_id.len()) + incarnation(&sender.incarnation),
+    };
     FLAGS_LEN
         + varint(u64::from(interval))
-        + string(sender.node_id.len())
-        + incarnation(&sender.incarnation)
+        + name
         + varint(sender.heartbeat)
         + varint(unit.encode(sender.age))
         + versions(sender.max_version, sender.last_gc_version)

@@ -253,6 +253,7 @@ fn at_bounds() -> Header<'static> {
         sender: SenderEntry {
             node_id: "n".repeat(255).into(),
             incarnation: Incarnation { generation_id: MAX_VERSION, boot: u64::MAX },
+            position: None,
             heartbeat: MAX_VERSION,
             age: Duration::from_secs(360 * 1_000_000_000),
             max_version: MAX_VERSION,

@@ -74,18 +74,24 @@ pub(crate) fn tenths(age: Duration, header: &Header<'_>) -> u64 {
 }
 
 fn header(header: &Header<'_>) -> Value {
-    let sender = &header.sender;
+    let entry = &header.sender;
+    let mut sender = json!({
+        "heartbeat": entry.heartbeat,
+        "age": tenths(entry.age, header),
+        "max_version": entry.max_version,
+        "last_gc_version": entry.last_gc_version,
+    });
+    match entry.position {
+        Some(position) => sender["position"] = position.into(),
+        None => {
+            sender["node_id"] = json!(entry.node_id);
+            sender["incarnation"] = incarnation(&entry.incarnation);
+        }
+    }
     json!({
         "observer": header.observer,
         "interval_ms": u64::try_from(header.gossip_interval.as_millis()).unwrap(),
-        "sender": {
-            "node_id": sender.node_id,
-            "incarnation": incarnation(&sender.incarnation),
-            "heartbeat": sender.heartbeat,
-            "age": tenths(sender.age, header),
-            "max_version": sender.max_version,
-            "last_gc_version": sender.last_gc_version,
-        },
+        "sender": sender,
         "observed": header.observed.map(addr),
         "about_you": header.about_you.map(|report| self_report(&report, header)),
     })

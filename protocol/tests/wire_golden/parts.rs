@@ -38,6 +38,7 @@ pub(crate) fn header() -> Header<'static> {
                 generation_id: 1_760_000_000_000,
                 boot: 0x0123_4567_89AB_CDEF,
             },
+            position: None,
             heartbeat: 42,
             age: Duration::from_millis(150),
             max_version: 300,

@@ -24,6 +24,7 @@ fn message(body: Body<'_>) -> Message<'_> {
     let sender = SenderEntry {
         node_id: "a".into(),
         incarnation: Incarnation { generation_id: 1, boot: 2 },
+        position: None,
         heartbeat: 3,
         age: Duration::ZERO,
         max_version: 4,

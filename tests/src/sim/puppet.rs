@@ -67,6 +67,7 @@ impl Puppet {
                 sender: SenderEntry {
                     node_id: self.node_id.clone().into(),
                     incarnation: self.incarnation,
+                    position: None,
                     heartbeat: self.heartbeat,
                     age: self.age,
                     max_version: self.max_version,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::columns::{
     BUCKET, Cell, ColumnAnswer, Columns, Layout, Life, PositionVersions, Standing,
 };
-use crate::compact::{self, MemberSet, Reading};
+use crate::compact::{self, MemberSet, Reading, SetMember};
 use crate::id::NodeId;
 use crate::membership::Member;
 use crate::message::{Header, SelfReport};
@@ -36,6 +36,8 @@ pub(in crate::node) struct Read {
     set: Arc<MemberSet>,
     slots: Vec<Slot>,
     standing: Standing,
+    /// Our own position, if the question was laid out by a set. Hashes may be a part of another one.
+    me: Option<u32>,
     /// Positions of our set that the question should have named and did not.
     missing: Vec<usize>,
 }
@@ -63,14 +65,15 @@ impl Node {
                     return None;
                 }
                 let slots = (first..end).map(slot).collect();
-                Some(Read { set, slots, standing: Standing::Same, missing: Vec::new() })
+                let me = me.and_then(|me| u32::try_from(me).ok());
+                Some(Read { set, slots, standing: Standing::Same, me, missing: Vec::new() })
             }
             Layout::Hashes { start, end, hashes } => {
                 let range = set.range(start, end.as_deref());
                 let (slots, missing) = self.find_hashes(&set, range, hashes, header, slot);
                 let same = missing.is_empty() && !slots.contains(&Slot::Unknown);
                 let standing = if same { Standing::Same } else { Standing::Other };
-                Some(Read { set, slots, standing, missing })
+                Some(Read { set, slots, standing, me: None, missing })
             }
         }
     }
@@ -318,7 +321,17 @@ impl Node {
         told.versions.sort_unstable_by_key(|it| it.position);
         answer.entries.sort_by(|a, b| a.node_id.cmp(&b.node_id));
         answer.columns = Some(told);
+        answer.position = read.me.filter(|me| self.is_at(&read.set, *me));
         answer
+    }
+
+    /// Whether a position means this run of ours, still.
+    fn is_at(&self, set: &MemberSet, position: u32) -> bool {
+        let it = usize::try_from(position).ok().and_then(|at| set.get(at));
+        let is_same = |it: &SetMember| {
+            it.node_id == self.config.node_id && it.incarnation == self.identity.incarnation
+        };
+        it.is_some_and(is_same) && !self.identity.is_yielding()
     }
 
     fn compare_at<'a>(

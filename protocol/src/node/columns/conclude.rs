@@ -1,5 +1,6 @@
 //! What comes of the answer to a question in columns.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rand::Rng;
@@ -19,6 +20,30 @@ use crate::node::versions::Written;
 use crate::wire::{EncodeOptions, Version, size};
 
 impl Node {
+    /// Says who sent an answer that tells a position only (rule P10). False if that is nobody: the answer is
+    /// not to be taken in.
+    pub(in crate::node) fn name_sender(&mut self, header: &mut Header<'_>) -> bool {
+        let Some(position) = header.sender.position.take() else { return true };
+        let Some(pending) = self.exchanges.get(header.echo) else {
+            self.counters.refused_unsolicited += 1;
+            return false;
+        };
+        let Some(asked) = &pending.asked else {
+            if !pending.in_columns {
+                self.counters.refused_malformed += 1;
+            }
+            // Or come again: it was taken in.
+            return false;
+        };
+        let Some(it) = usize::try_from(position).ok().and_then(|at| asked.set().get(at)) else {
+            self.counters.refused_malformed += 1;
+            return false;
+        };
+        header.sender.node_id = Cow::Owned(it.node_id.as_str().to_owned());
+        header.sender.incarnation = it.incarnation;
+        true
+    }
+
     /// A responder does not know the set that a question was laid out by: it is asked again, in a way that
     /// can be read by anybody.
     pub(in crate::node) fn ask_by_hashes(&mut self, nonce: u64, token: u64) {

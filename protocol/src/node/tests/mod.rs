@@ -5,6 +5,7 @@ mod busy;
 mod columns;
 mod net;
 mod news;
+mod positions;
 mod refusals;
 mod rounds;
 mod upgrade;

@@ -51,6 +51,7 @@ fn header() -> Header<'static> {
         sender: SenderEntry {
             node_id: Cow::Borrowed("sender"),
             incarnation: Incarnation { generation_id: 1 << 60, boot: u64::MAX },
+            position: None,
             heartbeat: 1 << 60,
             age: Duration::from_secs(1),
             max_version: 1 << 60,

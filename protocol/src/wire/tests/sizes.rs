@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::strategies::{body, column_body, delta, digest_entry, header};
+use super::strategies::{column_message, delta, digest_entry, header, message};
 use crate::columns::Layout;
 use crate::delta::{DeltaEntry, DeltaOp, NodeDelta};
 use crate::digest::DigestEntry;
@@ -104,10 +104,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_024))]
 
     #[test]
-    fn no_message_exceeds_its_bound(
-        header in header(),
-        body in prop_oneof![body(), column_body()],
-    ) {
+    fn no_message_exceeds_its_bound(message in prop_oneof![message(), column_message()]) {
+        let Message { header, body } = message;
         let (bound, slack) = (bound(&header, &body), slack(&body));
         let len = plain_len(&header, body);
         prop_assert!(len <= bound, "{} bytes, bound {}", len, bound);
@@ -159,6 +157,7 @@ fn longest() -> (Header<'static>, NodeDelta<'static>) {
         sender: SenderEntry {
             node_id: node_id.clone().into(),
             incarnation,
+            position: None,
             heartbeat: MAX_VERSION,
             age: Duration::MAX,
             max_version: MAX_VERSION,

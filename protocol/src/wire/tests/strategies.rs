@@ -91,7 +91,13 @@ prop_compose! {
         last_gc_version in version(),
     ) -> SenderEntry<'static> {
         SenderEntry {
-            node_id: node_id.into(), incarnation, heartbeat, age, max_version, last_gc_version,
+            node_id: node_id.into(),
+            incarnation,
+            position: None,
+            heartbeat,
+            age,
+            max_version,
+            last_gc_version,
         }
     }
 }
@@ -367,11 +373,21 @@ pub(crate) fn column_body() -> impl Strategy<Value = Body<'static>> {
     ]
 }
 
+/// Known by a position, and not by its name.
+fn positioned(sender: SenderEntry<'static>, position: Option<u32>) -> SenderEntry<'static> {
+    let (node_id, incarnation) = ("".into(), Incarnation::default());
+    SenderEntry { node_id, incarnation, position, ..sender }
+}
+
 /// Of version 2.
 pub(super) fn column_message() -> impl Strategy<Value = Message<'static>> {
-    (header(), column_body()).prop_map(|(header, body)| {
+    (header(), column_body(), option::of(any::<u32>())).prop_map(|(header, body, position)| {
         let versions = VersionRange::new(1, header.versions.newest().max(2)).unwrap();
-        Message { header: Header { versions, ..header }, body }
+        let sender = match body {
+            Body::ColumnSynAck { .. } if position.is_some() => positioned(header.sender, position),
+            _ => header.sender,
+        };
+        Message { header: Header { versions, sender, ..header }, body }
     })
 }
 

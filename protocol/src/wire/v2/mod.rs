@@ -54,7 +54,10 @@ pub(super) fn decode<'a>(
     plain: &'a [u8],
 ) -> Result<Message<'a>, DecodeError> {
     let reader = &mut Reader::new(plain);
-    let (header, unit) = v1::header::decode(envelope, reader)?;
+    let (header, unit) = match kind {
+        Kind::ColumnSynAck => v1::header::decode_positioned(envelope, reader)?,
+        _ => v1::header::decode(envelope, reader)?,
+    };
     // The fields of a struct expression are evaluated in the order in which they are written.
     let body = match kind {
         Kind::ColumnSyn => {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use chitchat_protocol::columns::{
     Cell, ColumnAnswer, Columns, Layout, Life, PositionVersions, Standing,
 };
-use chitchat_protocol::message::{Body, Changed, TrainPart};
-use chitchat_protocol::{DigestEntry, PruneCursor};
+use chitchat_protocol::message::{Body, Changed, Header, SenderEntry, TrainPart};
+use chitchat_protocol::{DigestEntry, Incarnation, PruneCursor};
 
 use crate::Accepted;
 use crate::accepted::canonical;
-use crate::parts::{MAX_VERSION, delta, entry, part, plain_2, syn};
+use crate::parts::{MAX_VERSION, delta, entry, header, part, plain_2, plain_2_with, report, syn};
 
 pub(crate) fn all() -> Vec<Accepted> {
     let mut all = questions();
@@ -144,6 +144,27 @@ fn questions() -> Vec<Accepted> {
     ]
 }
 
+/// An answer whose sender is known by its position.
+fn at_position(position: u32, answer: ColumnAnswer) -> Vec<u8> {
+    let (entries, deltas) = (Vec::new(), Vec::new());
+    let part = TrainPart { index: 0, last: true, more: false };
+    let sender = SenderEntry {
+        node_id: "".into(),
+        incarnation: Incarnation::default(),
+        position: Some(position),
+        last_gc_version: 1,
+        ..header().sender
+    };
+    let header = Header {
+        sender,
+        observer: true,
+        observed: Some(([192, 0, 2, 1], 7280).into()),
+        about_you: Some(report()),
+        ..header()
+    };
+    plain_2_with(header, Body::ColumnSynAck { part, budget: 0, answer, entries, deltas })
+}
+
 fn answers() -> Vec<Accepted> {
     let last = TrainPart { index: 0, last: true, more: false };
     let alone = |answer| {
@@ -192,7 +213,21 @@ fn answers() -> Vec<Accepted> {
                 deltas: vec![delta()],
             }),
         ),
-        canonical("column_syn_ack_same", "the same set of 1,000, and nothing to add", alone(same)),
+        canonical(
+            "column_syn_ack_same",
+            "the same set of 1,000, and nothing to add",
+            alone(same.clone()),
+        ),
+        canonical(
+            "column_syn_ack_position",
+            "the same from the one at position 300, which is known by that; with all flags of a header",
+            at_position(300, same.clone()),
+        ),
+        canonical(
+            "column_syn_ack_position_last",
+            "the same from the last of as many as there may be",
+            at_position(u32::MAX, same),
+        ),
         canonical(
             "column_syn_ack_other",
             "another set; asks for the lives of the first and the last of as many as there may be",

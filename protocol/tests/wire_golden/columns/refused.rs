@@ -4,7 +4,7 @@ use chitchat_protocol::DecodeError;
 use chitchat_protocol::message::Body;
 
 use crate::Refused;
-use crate::parts::{entry, plain, plain_2, raw_2, replaced};
+use crate::parts::{ENVELOPE_LEN, entry, plain, plain_2, raw_2, replaced};
 use crate::refused::{FLAGS, HIGH, malformed, refused};
 
 const COLUMN_SYN: u8 = 7;
@@ -171,7 +171,28 @@ fn answers() -> Vec<Refused> {
     // The only part, a budget of 0, then the answer; no entries and no deltas.
     let answer = |said: &[u8]| raw_2(COLUMN_SYN_ACK, &[&[0, 1, 0], said, &[0, 0]].concat());
     let empty = "a list without entries";
+    let flagged =
+        |message: Vec<u8>, flag| replaced(message, ENVELOPE_LEN..ENVELOPE_LEN + 1, &[flag]);
+    let inquiry = plain_2(Body::Inquiry { budget: 0, entries: Vec::new() });
     vec![
+        malformed(
+            "position_flag",
+            "a position in place of a name in an inquiry",
+            flagged(inquiry, 16),
+            FLAGS,
+        ),
+        malformed(
+            "position_flag_next",
+            "header flag 32 of an answer",
+            flagged(answer(&[2]), 32),
+            FLAGS,
+        ),
+        refused(
+            "position_cut",
+            "a position that does not end",
+            [&flagged(answer(&[2]), 16)[..ENVELOPE_LEN + 3], &[0x80]].concat(),
+            DecodeError::Truncated,
+        ),
         malformed("answer_standing", "standing 3", answer(&[3]), "a standing that is none"),
         malformed("answer_flags", "flag 32 of an answer", answer(&[0, 1, 32]), FLAGS),
         malformed("answer_newer", "nobody is later", answer(&[0, 1, 1, 0]), empty),
