@@ -104,7 +104,9 @@ class Reader:
 
     def list(self, shortest, read):
         """A count, which is compared with the bytes that are there, and the elements."""
-        count = self.u64()
+        return self.items(self.u64(), shortest, read)
+
+    def items(self, count, shortest, read):
         if count * shortest > self.left():
             raise Refused("truncated", "the message is cut")
         return [read() for _ in range(count)]
@@ -500,7 +502,11 @@ class Body2(Body):
                 "deltas": self.deltas(),
             }
         if kind == "inquiry":
-            return {"budget": self.u64(), "entries": self.digest_entries()}
+            said = {"budget": self.u64(), "entries": self.digest_entries()}
+            count = self.u64()
+            said["nonce_of_news"] = hexadecimal(self.u64le()) if count else None
+            said["unnamed"] = self.items(count, 6, lambda: self.take(6)[::-1].hex())
+            return said
         if kind == "news":
             return {"changed": self.list(7, self.changed), "deltas": self.deltas()}
         return super().body(kind)

@@ -134,13 +134,16 @@ pub enum Body<'a> {
         /// What the initiator lacks.
         deltas: Vec<NodeDelta<'a>>,
     },
-    /// Tells of some members in full, and asks for what the sender lacks of them; of others it says
-    /// nothing. Answered by a [`Body::SynAck`]. From wire version 2 on.
+    /// Tells of some members in full, and asks for what the sender lacks of them, and for all of others,
+    /// whose names it does not know; of the rest it says nothing. Answered by a [`Body::SynAck`]. From
+    /// wire version 2 on.
     Inquiry {
         /// As in [`Body::Syn`].
         budget: u64,
         /// What the sender has of these members. Ascending by node id.
         entries: Vec<DigestEntry<'a>>,
+        /// Members that the sender does not know.
+        unnamed: Unnamed,
     },
     /// What has changed a moment ago, to whom nobody asked for it. From wire version 2 on.
     News {
@@ -198,6 +201,15 @@ pub struct Changed {
     pub hash: u64,
     /// The sender's copy is complete up to here.
     pub max_version: u64,
+}
+
+/// Members of which their reader knows no more than that [news](Body::News) were about them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unnamed {
+    /// The nonce of the news; not written if there are no hashes.
+    pub nonce: u64,
+    /// The hashes in the news, see [`Changed::hash`].
+    pub hashes: Vec<u64>,
 }
 
 /// Where a message stands in its train. Every part can be used alone and in any order.

@@ -6,7 +6,7 @@ use crate::digest::{Digest, DigestEntry};
 use crate::event::Notice;
 use crate::id::NodeId;
 use crate::membership::Member;
-use crate::message::{Body, Header, Message, Refusal, SelfReport, TrainPart};
+use crate::message::{Body, Header, Message, Refusal, SelfReport, TrainPart, Unnamed};
 use crate::node::hear::{Heard, Sign};
 use crate::node::serve::{AnswerKind, Service};
 use crate::node::{Node, Origin, Target};
@@ -22,8 +22,8 @@ pub(super) enum Question<'a> {
     Range(&'a Digest<'a>),
     /// All members of a range, in columns.
     Columns(&'a Columns<'a>),
-    /// Some members.
-    Some(&'a [DigestEntry<'a>]),
+    /// Some members, and some without a name.
+    Some(&'a [DigestEntry<'a>], &'a Unnamed),
 }
 
 impl Question<'_> {
@@ -31,7 +31,7 @@ impl Question<'_> {
     fn entries(&self) -> &[DigestEntry<'_>] {
         match self {
             Question::Range(digest) => &digest.entries,
-            Question::Some(entries) => entries,
+            Question::Some(entries, _) => entries,
             Question::Columns(_) => &[],
         }
     }
@@ -103,7 +103,9 @@ impl Node {
         let read;
         let answer = match question {
             Question::Range(digest) => self.answer_digest(header, digest, &heard, asks, conflict),
-            Question::Some(entries) => self.answer_some(header, entries, &heard, asks, conflict),
+            Question::Some(entries, unnamed) => {
+                self.answer_some(header, (entries, unnamed), &heard, asks, conflict)
+            }
             Question::Columns(columns) => {
                 let Some(layout) = self.read_layout(header, columns) else {
                     self.answer(origin, header, about_you, unknown_set());
@@ -213,12 +215,18 @@ impl Node {
     fn answer_some<'a>(
         &'a self,
         header: &Header<'_>,
-        entries: &'a [DigestEntry<'_>],
+        (entries, unnamed): (&'a [DigestEntry<'_>], &Unnamed),
         heard: &[Heard],
         asks: bool,
         conflict: bool,
     ) -> Answer<'a> {
         let mut answer = Answer::default();
+        for (node_id, member) in self.meant_by(unnamed) {
+            let is_named = entries.binary_search_by(|it| (*it.node_id).cmp(node_id)).is_ok();
+            if !is_named && **node_id != *header.sender.node_id {
+                self.tell_all(&mut answer, node_id, member);
+            }
+        }
         for (entry, heard) in entries.iter().zip(heard) {
             if *entry.node_id == *self.config.node_id {
                 answer.stale.extend(if conflict { None } else { self.own_stale(Some(entry)) });
@@ -228,6 +236,7 @@ impl Node {
                 self.weigh(&mut answer, member, entry, *heard == Heard::Unknown && asks);
             }
         }
+        answer.entries.sort_by(|a, b| a.node_id.cmp(&b.node_id));
         answer
     }
 

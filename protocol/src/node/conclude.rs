@@ -6,7 +6,7 @@ use crate::columns::{ColumnAnswer, Standing};
 use crate::delta::NodeDelta;
 use crate::digest::DigestEntry;
 use crate::id::NodeId;
-use crate::message::{Body, Header, Message, TrainPart};
+use crate::message::{Body, Header, Message, TrainPart, Unnamed};
 use crate::node::answer::{Encoded, part, report_of};
 use crate::node::exchange::{Next, Peer, Purpose};
 use crate::node::serve::AnswerKind;
@@ -104,7 +104,9 @@ impl Node {
         self.send_ack(origin, header, budget, &lacking, conflict);
         if answer.is_some() {
             self.want_log_of(header, part, &mut wanted);
-            self.inquire(&peer, self.version_towards(header.versions), &wanted);
+            let version = self.version_towards(header.versions);
+            let target = self.target_of(&peer);
+            self.inquire(&target, token, version, &wanted, Unnamed::default());
         }
         let progressed = progressed || validated;
         match self.exchanges.record(nonce, peer.clone(), part, progressed, self.now) {

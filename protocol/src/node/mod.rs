@@ -305,8 +305,9 @@ impl Node {
             Body::ColumnSyn { budget, columns } => {
                 self.handle_question(origin, header, *budget, &Question::Columns(columns), len);
             }
-            Body::Inquiry { budget, entries } => {
-                self.handle_question(origin, header, *budget, &Question::Some(entries), len);
+            Body::Inquiry { budget, entries, unnamed } => {
+                let question = Question::Some(entries, unnamed);
+                self.handle_question(origin, header, *budget, &question, len);
             }
             Body::SynAck { part, budget, entries, deltas } => {
                 let told = Told { part: *part, budget: *budget, answer: None, entries, deltas };

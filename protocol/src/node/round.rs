@@ -319,7 +319,7 @@ impl Node {
         self.timers.lower(Timer::Exchange, due);
     }
 
-    fn token_of(&self, target: &Target) -> u64 {
+    pub(super) fn token_of(&self, target: &Target) -> u64 {
         let peer = target.node_id.as_deref().and_then(|peer| self.members.get(peer));
         peer.map_or(0, |member| member.contact.token)
     }

@@ -33,9 +33,19 @@ impl<'a> Reader<'a> {
     pub(super) fn list<T>(
         &mut self,
         min_len: usize,
-        mut element: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+        element: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let declared: u64 = self.take()?;
+        self.items(declared, min_len, element)
+    }
+
+    /// The elements of a list whose count has been read.
+    pub(super) fn items<T>(
+        &mut self,
+        declared: u64,
+        min_len: usize,
+        mut element: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
         let most = self.rest.len().checked_div(min_len).unwrap_or(0);
         let count = usize::try_from(declared).unwrap_or(usize::MAX);
         if count > most {

@@ -104,9 +104,10 @@
 //! ```text
 //! column-syn     = header, budget: u64, columns
 //! column-syn-ack = header, part, budget: u64, answer, list of digest, list of delta
-//! inquiry        = header, budget: u64, list of digest
+//! inquiry        = header, budget: u64, list of digest, unnamed
 //! news           = header, list of (6 bytes, little endian: hash, max version: u64), list of delta
 //!
+//! unnamed  = 0: u64  |  n: u64, nonce of the news: 8 bytes, little endian, n * 6 bytes, little endian: hash
 //! columns  = layout, n * cell, life for each cell that is listed,
 //!            4 bytes, little endian, if a cell is not live: hash of the lives of those,
 //!            ceil(n / 32) * 2 bytes, little endian: hashes of versions,

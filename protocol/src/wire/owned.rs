@@ -69,8 +69,8 @@ fn body(body: Body<'_>) -> Body<'static> {
             let (entries, deltas) = (entries(listed), deltas(sent));
             Body::ColumnSynAck { part, budget, answer, entries, deltas }
         }
-        Body::Inquiry { budget, entries: listed } => {
-            Body::Inquiry { budget, entries: entries(listed) }
+        Body::Inquiry { budget, entries: listed, unnamed } => {
+            Body::Inquiry { budget, entries: entries(listed), unnamed }
         }
         Body::News { changed, deltas: sent } => Body::News { changed, deltas: deltas(sent) },
         Body::Ack { part, deltas: sent } => Body::Ack { part, deltas: deltas(sent) },

@@ -35,6 +35,8 @@ const FLAGS_LEN: usize = 1;
 
 const BOOT_LEN: usize = 8;
 
+const NONCE_LEN: usize = 8;
+
 const MAX_INCARNATION_LEN: usize = MAX_VERSION_LEN + BOOT_LEN;
 
 /// IPv6: its tag, the address and the port.
@@ -151,9 +153,14 @@ pub(crate) fn column_answer(answer: &ColumnAnswer) -> usize {
         + answer.versions.iter().map(position_versions).sum::<usize>()
 }
 
-/// Everything of an [`Inquiry`](crate::message::Body::Inquiry) but its entries.
+/// Everything of an [`Inquiry`](crate::message::Body::Inquiry) but its entries and hashes.
 pub(crate) fn inquiry_overhead(header: &Header<'_>) -> usize {
-    ENVELOPE_LEN + header_len(header) + MAX_VARINT + MAX_COUNT_LEN
+    ENVELOPE_LEN + header_len(header) + MAX_VARINT + 2 * MAX_COUNT_LEN + NONCE_LEN
+}
+
+/// So many members that are known by a hash only.
+pub(crate) fn unnamed(count: usize) -> usize {
+    count * SHORT_HASH_LEN
 }
 
 /// Everything of [`News`](crate::message::Body::News) but what changed and the deltas.

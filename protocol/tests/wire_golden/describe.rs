@@ -155,9 +155,11 @@ fn body(body: &Body<'_>, header: &Header<'_>) -> Value {
             "answer": columns::answer(answer, header),
             "entries": entries(listed), "deltas": deltas(sent),
         }),
-        Body::Inquiry { budget, entries: listed } => {
-            json!({ "budget": budget, "entries": entries(listed) })
-        }
+        Body::Inquiry { budget, entries: listed, unnamed } => json!({
+            "budget": budget, "entries": entries(listed),
+            "unnamed": unnamed.hashes.iter().map(|it| format!("{it:012x}")).collect::<Vec<_>>(),
+            "nonce_of_news": (!unnamed.hashes.is_empty()).then(|| hex(unnamed.nonce)),
+        }),
         Body::News { changed, deltas: sent } => {
             let changed: Vec<Value> = changed
                 .iter()

@@ -3,21 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use rand::Rng;
-
 use crate::columns::{Cell, ColumnAnswer, Life};
 use crate::compact::{self, Reading};
 use crate::digest::DigestEntry;
 use crate::id::NodeId;
-use crate::message::{Body, Header, Message, TrainPart};
+use crate::message::{Header, TrainPart};
 use crate::node::Node;
 use crate::node::answer::is_later;
 use crate::node::columns::Asked;
-use crate::node::exchange::{Peer, Purpose};
 use crate::node::hear::Sign;
-use crate::node::round::EncodedSyn;
-use crate::node::versions::Written;
-use crate::wire::{EncodeOptions, Version, size};
 
 impl Node {
     /// Says who sent an answer that tells a position only (rule P10). False if that is nobody: the answer is
@@ -139,52 +133,5 @@ impl Node {
             entries.push(DigestEntry::nothing(&it.node_id, it.incarnation));
         }
         entries
-    }
-
-    /// Tells a peer in full what we have of some members, and so asks for what we lack of them. Returns the
-    /// bytes that this takes.
-    pub(in crate::node) fn inquire(
-        &mut self,
-        peer: &Peer,
-        version: Version,
-        wanted: &BTreeSet<NodeId>,
-    ) -> usize {
-        let preferred = self.link.preferred_message_len;
-        let budget = self.exchanges.budget(Some(&peer.node_id), preferred, self.now);
-        let header = self.header(0, peer.token);
-        let overhead = size::inquiry_overhead(&header);
-        let mut groups: Vec<Vec<DigestEntry<'_>>> = Vec::new();
-        let mut len = usize::MAX;
-        for node_id in wanted {
-            let Some((node_id, member)) = self.members.get_key_value(node_id) else { continue };
-            if !member.is_gossiped() {
-                continue;
-            }
-            let entry = self.digest_entry(node_id, member);
-            let entry_len = size::digest_entry(&entry);
-            if len.saturating_add(entry_len) > preferred {
-                groups.push(Vec::new());
-                len = overhead;
-            }
-            len += entry_len;
-            if let Some(group) = groups.last_mut() {
-                group.push(entry);
-            }
-        }
-        let share = (budget / groups.len().max(1)).max(preferred) as u64;
-        let mut rng = self.rng.clone();
-        let encode = |entries: Vec<DigestEntry<'_>>| {
-            let nonce = rng.random();
-            let header = Header { nonce, ..header.clone() };
-            let message = Message { header, body: Body::Inquiry { budget: share, entries } };
-            let bytes = message.encode_with(&EncodeOptions::in_version(version));
-            EncodedSyn { nonce, range: (String::new(), None), asked: None, bytes }
-        };
-        let parts: Vec<EncodedSyn> = groups.into_iter().map(encode).collect();
-        self.rng = rng;
-        let spent = parts.iter().map(|part| part.bytes.len()).sum();
-        let written = Written { version, again: false };
-        self.ask(&self.target_of(peer), Purpose::Round, written, peer.token, budget, parts);
-        spent
     }
 }

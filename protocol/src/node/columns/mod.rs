@@ -3,6 +3,7 @@
 mod answer;
 mod ask;
 mod conclude;
+mod inquire;
 
 pub(super) use ask::Asked;
 

@@ -1,12 +1,12 @@
 //! Hearing of news: taking them in, passing them on, and asking for what they show to be missing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::delta::NodeDelta;
 use crate::id::{Incarnation, NodeId};
 use crate::membership::Member;
-use crate::message::{Changed, Header};
-use crate::node::{Node, Origin};
+use crate::message::{Changed, Header, Unnamed};
+use crate::node::{Node, Origin, Target};
 use crate::time::Timestamp;
 
 /// An owner is asked for once in so many halves of the delay of a push.
@@ -46,8 +46,8 @@ impl Node {
             }
         }
         if self.pushes() {
-            self.find_behind(header, changed, &mut behind);
-            self.ask_for_news(origin, header, behind);
+            let unnamed = self.find_behind(header, changed, &mut behind);
+            self.ask_for_news(origin, header, behind, unnamed);
         }
     }
 
@@ -64,8 +64,13 @@ impl Node {
         Some((member.incarnation, member.replica.versions().max_version))
     }
 
-    /// Adds those of whose logs the sender has more.
-    fn find_behind(&self, header: &Header<'_>, changed: &[Changed], behind: &mut BTreeSet<NodeId>) {
+    /// Adds those of whose logs the sender has more. Returns the hashes of those who are not known.
+    fn find_behind(
+        &self,
+        header: &Header<'_>,
+        changed: &[Changed],
+        behind: &mut BTreeSet<NodeId>,
+    ) -> Vec<u64> {
         let sender = &header.sender;
         let ours = self.progress_of(&sender.node_id);
         if ours.is_some_and(|(run, m)| run == sender.incarnation && m < sender.max_version) {
@@ -89,18 +94,31 @@ impl Node {
             }
         }
         if theirs.is_empty() {
-            return;
+            return Vec::new();
         }
-        // Two that look alike are both asked for: that costs a question, and harms nobody.
-        for (node_id, member) in self.members.gossiped() {
-            if let Some(theirs) = theirs.get(&short(member)) {
+        let mut unnamed: HashSet<u64> = theirs.keys().copied().collect();
+        for (node_id, member) in self.members.iter() {
+            let hash = short(member);
+            let Some(theirs) = theirs.get(&hash) else { continue };
+            unnamed.remove(&hash);
+            // Two that look alike are both asked for: that costs a question, and harms nobody.
+            if member.is_gossiped() {
                 compare(node_id, member, *theirs);
             }
         }
+        let mut unnamed: Vec<u64> = unnamed.into_iter().collect();
+        unnamed.sort_unstable();
+        unnamed
     }
 
     /// Rule N2: asks the sender for what it has more of.
-    fn ask_for_news(&mut self, origin: &Origin, header: &Header<'_>, mut behind: BTreeSet<NodeId>) {
+    fn ask_for_news(
+        &mut self,
+        origin: &Origin,
+        header: &Header<'_>,
+        mut behind: BTreeSet<NodeId>,
+        mut unnamed: Vec<u64>,
+    ) {
         let now = self.now;
         let since = self.now - self.config.push_delay * ASK_HALF_DELAYS / 2;
         behind.retain(|node_id| {
@@ -110,15 +128,34 @@ impl Node {
                 .is_none_or(|it| it.frozen_until.is_some_and(|until| now < until));
             !frozen && !self.news.has_asked_since(node_id, since)
         });
-        let Some(peer) = self.pusher(origin, &header.sender.node_id) else { return };
-        if behind.is_empty() || self.news.allowance.left(now) == 0 {
+        // The same one has another hash in each message: it is not known who was asked for.
+        if self.news.asked_unnamed_at > since || !self.may_introduce(&header.sender.node_id) {
+            unnamed.clear();
+        }
+        let Some((target, token)) = self.teller(origin, &header.sender.node_id) else { return };
+        if behind.is_empty() && unnamed.is_empty() || self.news.allowance.left(now) == 0 {
             return;
         }
-        let spent = self.inquire(&peer, self.version_towards(header.versions), &behind);
+        if !unnamed.is_empty() {
+            self.news.asked_unnamed_at = now;
+        }
+        let unnamed = Unnamed { nonce: header.nonce, hashes: unnamed };
+        let version = self.version_towards(header.versions);
+        let spent = self.inquire(&target, token, version, &behind, unnamed);
         self.news.allowance.spend(spent);
         let kept = self.listed_since();
         self.news.asked.retain(|_, at| *at >= kept);
         self.news.asked.extend(behind.into_iter().map(|node_id| (node_id, now)));
+    }
+
+    /// How to reach whoever told, and the token for that: the way that it is known to be at, or as in a round.
+    fn teller(&self, origin: &Origin, sender: &str) -> Option<(Target, u64)> {
+        if let Some(peer) = self.pusher(origin, sender) {
+            return Some((self.target_of(&peer), peer.token));
+        }
+        let target = self.target(sender)?;
+        let token = self.token_of(&target);
+        Some((target, token))
     }
 
     /// A copy has grown, and had `before` for the last time. If that was asked for because of news, others
@@ -128,7 +165,8 @@ impl Node {
         self.news.recent.note(node_id, before, self.now);
         let members = &self.members;
         self.news.recent.trim(since, |it| members.get(it).map(|member| member.changed_at));
-        if self.news.has_asked_since(node_id, since) {
+        // Of an answer about those without a name it is not known here who was in it.
+        if self.news.has_asked_since(node_id, since) || self.news.asked_unnamed_at > since {
             self.list_soon();
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct News {
     recent: Recent,
     /// Owners that were asked for lately, and when.
     asked: BTreeMap<NodeId, Timestamp>,
+    /// When members were asked for of which no more was known than a hash.
+    asked_unnamed_at: Timestamp,
     /// What pushes and questions that come of them may take.
     allowance: Allowance,
 }
@@ -56,6 +58,7 @@ impl News {
             own_changed_at: Timestamp::MIN,
             recent: Recent::new(now),
             asked: BTreeMap::new(),
+            asked_unnamed_at: Timestamp::MIN,
             allowance: Allowance::new(config.push_bytes_per_second, now),
         }
     }

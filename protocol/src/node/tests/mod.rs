@@ -8,5 +8,6 @@ mod news;
 mod positions;
 mod refusals;
 mod rounds;
+mod strangers;
 mod upgrade;
 mod versions;

@@ -74,7 +74,10 @@ fn bound(header: &Header<'_>, body: &Body<'_>) -> usize {
                 + digest_len(entries)
                 + deltas_len(deltas)
         }
-        Body::Inquiry { entries, .. } => size::inquiry_overhead(header) + digest_len(entries),
+        Body::Inquiry { entries, unnamed, .. } => {
+            let unnamed = size::unnamed(unnamed.hashes.len());
+            size::inquiry_overhead(header) + digest_len(entries) + unnamed
+        }
         Body::News { changed, deltas } => {
             let changed = changed.iter().map(|it| size::changed(it.max_version)).sum::<usize>();
             size::news_overhead(header) + changed + deltas_len(deltas)
@@ -95,7 +98,7 @@ fn slack(body: &Body<'_>) -> usize {
             let named = answer.asked.len() + answer.unknown.len();
             60 + 10 * listed + 5 * named + 3 * entries.len() + 110 * deltas.len()
         }
-        Body::Inquiry { entries, .. } => 20 + 3 * entries.len(),
+        Body::Inquiry { entries, .. } => 30 + 3 * entries.len(),
         Body::News { deltas, .. } => 10 + 110 * deltas.len(),
     }
 }

@@ -15,7 +15,9 @@ use crate::columns::{
 use crate::delta::{DeltaEntry, DeltaOp, NodeDelta, PruneSection};
 use crate::digest::{Digest, DigestEntry};
 use crate::id::Incarnation;
-use crate::message::{Body, Changed, Header, Message, Refusal, SelfReport, SenderEntry, TrainPart};
+use crate::message::{
+    Body, Changed, Header, Message, Refusal, SelfReport, SenderEntry, TrainPart, Unnamed,
+};
 use crate::state::{MAX_VERSION, PruneCursor};
 use crate::wire::VersionRange;
 
@@ -358,6 +360,13 @@ fn changed() -> impl Strategy<Value = Changed> {
     (hash, version()).prop_map(|(hash, max_version)| Changed { hash, max_version })
 }
 
+fn unnamed() -> impl Strategy<Value = Unnamed> {
+    (any::<u64>(), vec(0..1_u64 << 48, 0..40)).prop_map(|(nonce, hashes)| match &hashes[..] {
+        [] => Unnamed::default(),
+        _ => Unnamed { nonce, hashes },
+    })
+}
+
 /// What version 1 does not have.
 pub(crate) fn column_body() -> impl Strategy<Value = Body<'static>> {
     let answer = (part(), number(), column_answer(), digest_entries(), deltas());
@@ -366,8 +375,8 @@ pub(crate) fn column_body() -> impl Strategy<Value = Body<'static>> {
         3 => answer.prop_map(|(part, budget, answer, entries, deltas)| {
             Body::ColumnSynAck { part, budget, answer, entries, deltas }
         }),
-        1 => (number(), digest_entries())
-            .prop_map(|(budget, entries)| Body::Inquiry { budget, entries }),
+        2 => (number(), digest_entries(), unnamed())
+            .prop_map(|(budget, entries, unnamed)| Body::Inquiry { budget, entries, unnamed }),
         2 => (vec(changed(), 0..40), deltas())
             .prop_map(|(changed, deltas)| Body::News { changed, deltas }),
     ]

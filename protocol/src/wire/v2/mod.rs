@@ -35,9 +35,10 @@ pub(super) fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
             v1::digest::encode_entries(entries, unit, writer);
             v1::delta::encode_list(deltas, unit, writer);
         }
-        Body::Inquiry { budget, entries } => {
+        Body::Inquiry { budget, entries, unnamed } => {
             writer.put(budget);
             v1::digest::encode_entries(entries, unit, writer);
+            news::encode_unnamed(unnamed, writer);
         }
         Body::News { changed, deltas } => {
             news::encode_changed(changed, writer);
@@ -73,6 +74,7 @@ pub(super) fn decode<'a>(
         Kind::Inquiry => Body::Inquiry {
             budget: reader.take()?,
             entries: v1::digest::decode_entries(unit, reader)?,
+            unnamed: news::decode_unnamed(reader)?,
         },
         Kind::News => Body::News {
             changed: news::decode_changed(reader)?,

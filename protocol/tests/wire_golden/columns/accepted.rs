@@ -5,7 +5,7 @@ use std::time::Duration;
 use chitchat_protocol::columns::{
     Cell, ColumnAnswer, Columns, Layout, Life, PositionVersions, Standing,
 };
-use chitchat_protocol::message::{Body, Changed, Header, SenderEntry, TrainPart};
+use chitchat_protocol::message::{Body, Changed, Header, SenderEntry, TrainPart, Unnamed};
 use chitchat_protocol::{DigestEntry, Incarnation, PruneCursor};
 
 use crate::Accepted;
@@ -139,6 +139,19 @@ fn questions() -> Vec<Accepted> {
             plain_2(Body::Inquiry {
                 budget: 0,
                 entries: vec![entry(), DigestEntry { node_id: "node-3".into(), ..entry() }],
+                unnamed: Unnamed::default(),
+            }),
+        ),
+        canonical(
+            "inquiry_unnamed",
+            "asks for two members of which it knows no more than their hashes in news",
+            plain_2(Body::Inquiry {
+                budget: 1 << 20,
+                entries: Vec::new(),
+                unnamed: Unnamed {
+                    nonce: 0x0102_0304_0506_0708,
+                    hashes: vec![0x1122_3344_5566, (1 << 48) - 1],
+                },
             }),
         ),
     ]

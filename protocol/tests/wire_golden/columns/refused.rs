@@ -1,7 +1,7 @@
 //! What every reader of version 2 must refuse.
 
-use chitchat_protocol::DecodeError;
-use chitchat_protocol::message::Body;
+use chitchat_protocol::message::{Body, Unnamed};
+use chitchat_protocol::{DecodeError, DigestEntry};
 
 use crate::Refused;
 use crate::parts::{ENVELOPE_LEN, entry, plain, plain_2, raw_2, replaced};
@@ -33,6 +33,10 @@ pub(crate) fn all() -> Vec<Refused> {
     all
 }
 
+fn inquiry(entries: Vec<DigestEntry<'static>>) -> Body<'static> {
+    Body::Inquiry { budget: 0, entries, unnamed: Unnamed::default() }
+}
+
 fn kinds() -> Vec<Refused> {
     let old = |kind| {
         let bytes = replaced(plain(Body::PushAck { max_version: 12_345 }), 3..4, &[kind]);
@@ -47,8 +51,20 @@ fn kinds() -> Vec<Refused> {
         malformed(
             "inquiry_twice",
             "an inquiry with the same id twice",
-            plain_2(Body::Inquiry { budget: 0, entries: vec![entry(), entry()] }),
+            plain_2(inquiry(vec![entry(), entry()])),
             "digest entries that do not ascend",
+        ),
+        refused(
+            "inquiry_count",
+            "an inquiry for 2^60 members without names, and two there",
+            raw_2(9, &[&[0, 0][..], &[0x80; 8], &[0x10], &[7; 20]].concat()),
+            DecodeError::Truncated,
+        ),
+        refused(
+            "inquiry_nonce",
+            "seven of the eight bytes of the nonce that news had",
+            raw_2(9, &[&[0, 0, 1][..], &[7; 7]].concat()),
+            DecodeError::Truncated,
         ),
         refused(
             "news_count",
@@ -173,7 +189,7 @@ fn answers() -> Vec<Refused> {
     let empty = "a list without entries";
     let flagged =
         |message: Vec<u8>, flag| replaced(message, ENVELOPE_LEN..ENVELOPE_LEN + 1, &[flag]);
-    let inquiry = plain_2(Body::Inquiry { budget: 0, entries: Vec::new() });
+    let inquiry = plain_2(inquiry(Vec::new()));
     vec![
         malformed(
             "position_flag",
