@@ -128,10 +128,10 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn start(seed: u64, loss: f64) -> Cluster {
+    async fn start(nodes: usize, seed: u64, loss: f64) -> Cluster {
         let network = Network::new(seed, loss);
         let mut handles = Vec::new();
-        for index in 0..NODES {
+        for index in 0..nodes {
             let addr = addr_of(index);
             let config = ChitchatConfig {
                 chitchat_id: ChitchatId::new(format!("node-{index}"), 1, addr),
@@ -147,7 +147,7 @@ impl Cluster {
             };
             let handle = spawn_chitchat(config, Vec::new(), &network).await;
             handles.push(handle.expect("a network that opens"));
-            sleep(INTERVAL / u32::try_from(NODES).expect("few nodes")).await;
+            sleep(INTERVAL / u32::try_from(nodes).expect("few nodes")).await;
         }
         Cluster { network, handles }
     }
@@ -169,24 +169,25 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
 /// How often a node that was not held up was declared dead.
 pub(crate) fn false_deaths(condition: &Condition, seed: u64) -> Outcome {
     in_virtual_time(async {
-        let cluster = Cluster::start(seed, condition.loss).await;
+        let cluster = Cluster::start(condition.nodes, seed, condition.loss).await;
         sleep(condition.warm_up).await;
         cluster.network.state().loss = condition.later_loss;
         let begin = Instant::now();
         let mut before: Vec<BTreeSet<SocketAddr>> = Vec::new();
-        for index in 0..NODES {
+        for index in 0..condition.nodes {
             before.push(cluster.live(index).await);
         }
         let (mut deaths, mut next_hold, mut host) = (0, begin, 0);
+        let mut rng = StdRng::seed_from_u64(seed);
         while begin.elapsed() < condition.length {
             if let Some(holds) = condition.holds
                 && Instant::now() >= next_hold
                 && begin.elapsed() + holds.every <= condition.length
             {
-                let until = Instant::now() + holds.length;
+                let until = Instant::now() + holds.draw(&mut rng);
                 cluster.network.state().held.insert(addr_of(host), (until, holds.lossy));
                 next_hold += holds.every;
-                host = (host + 1) % NODES;
+                host = (host + 1) % condition.nodes;
             }
             sleep(SAMPLE).await;
             for (index, before) in before.iter_mut().enumerate() {
@@ -203,7 +204,7 @@ pub(crate) fn false_deaths(condition: &Condition, seed: u64) -> Outcome {
 /// How long after its death each of the others declares a node dead; `None`: not within 90 s.
 pub(crate) fn detection(loss: f64, seed: u64) -> Vec<Option<Duration>> {
     in_virtual_time(async {
-        let mut cluster = Cluster::start(seed, loss).await;
+        let mut cluster = Cluster::start(NODES, seed, loss).await;
         sleep(Duration::from_secs(180)).await;
         let victim = addr_of(NODES - 1);
         if let Some(handle) = cluster.handles.pop() {

@@ -140,7 +140,8 @@ fn who_is_asked_for_by_a_hash_is_told_once_from_the_beginning() {
     let mut net = settled(4, 4, 4);
     let third = ("node-2".to_owned(), 0);
     let hashes = vec![short(&net, 2)];
-    assert_eq!(told(&mut net, Vec::new(), hashes.clone()), [third.clone()]);
+    let by_hash = told(&mut net, Vec::new(), hashes.clone());
+    assert_eq!(by_hash, std::slice::from_ref(&third));
     let nothing = DigestEntry::nothing("node-2", net.node(2).incarnation());
     assert_eq!(told(&mut net, vec![nothing], hashes), [third]);
     // The asker itself, the one who is asked, nobody.
