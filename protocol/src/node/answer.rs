@@ -14,7 +14,7 @@ use crate::reconcile::{PeerView, StaleOwner, Train, TrainBudget};
 use crate::wire::{EncodeOptions, size};
 
 /// An address that has not proved that it wants it gets at most this many times what it sent.
-const REFLECTION_FACTOR: usize = 3;
+pub(super) const REFLECTION_FACTOR: usize = 3;
 
 /// What a question says that its sender has.
 pub(super) enum Question<'a> {

@@ -55,6 +55,7 @@ impl Node {
                 if !self.admit(delta, age, reporter) {
                     return false;
                 }
+                self.learn_of_newcomer();
                 if *delta.node_id == *reporter {
                     self.tell_newcomer(delta.owner(), delta.incarnation);
                 }

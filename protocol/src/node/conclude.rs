@@ -106,7 +106,7 @@ impl Node {
             self.want_log_of(header, part, &mut wanted);
             let version = self.version_towards(header.versions);
             let target = self.target_of(&peer);
-            self.inquire(&target, token, version, &wanted, Unnamed::default());
+            self.inquire((&target, token), version, &wanted, Unnamed::default(), usize::MAX);
         }
         let progressed = progressed || validated;
         match self.exchanges.record(nonce, peer.clone(), part, progressed, self.now) {

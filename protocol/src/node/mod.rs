@@ -319,7 +319,9 @@ impl Node {
                 self.handle_syn_ack(origin, header, &told);
             }
             Body::Ack { part, deltas } => self.handle_ack(origin, header, *part, deltas),
-            Body::News { changed, deltas } => self.handle_news(origin, header, changed, deltas),
+            Body::News { changed, deltas } => {
+                self.handle_news(origin, header, (changed, deltas), len);
+            }
             Body::Push { deltas } => self.handle_push(origin, header, deltas),
             Body::PushAck { max_version } => self.handle_push_ack(header, *max_version),
             Body::Refused { reason } => self.handle_refused(header, *reason),

@@ -17,25 +17,29 @@ use crate::wire::{EncodeOptions, Version, size};
 impl Node {
     /// Tells a peer in full what we have of some members, and so asks for what we lack of them, and for all
     /// of those whose names we do not know; of these no more than a message has room for. Returns the bytes
-    /// that this takes.
+    /// that this takes, at most `limit`, and whom of `wanted` it was about.
     pub(in crate::node) fn inquire(
         &mut self,
-        target: &Target,
-        token: u64,
+        (target, token): (&Target, u64),
         version: Version,
         wanted: &BTreeSet<NodeId>,
         mut unnamed: Unnamed,
-    ) -> usize {
+        limit: usize,
+    ) -> (usize, Vec<NodeId>) {
         let preferred = self.link.preferred_message_len;
         let budget = self.exchanges.budget(target.node_id.as_deref(), preferred, self.now);
         let header = self.header(0, token);
         let overhead = size::inquiry_overhead(&header);
-        unnamed.hashes.truncate(preferred.saturating_sub(overhead) / size::unnamed(1));
+        let room = preferred.min(limit).saturating_sub(overhead);
+        unnamed.hashes.truncate(room / size::unnamed(1));
+        let mut asked = Vec::new();
         let mut groups: Vec<Vec<DigestEntry<'_>>> = Vec::new();
         let mut len = usize::MAX;
+        let mut left = limit;
         if !unnamed.hashes.is_empty() {
             groups.push(Vec::new());
             len = overhead + size::unnamed(unnamed.hashes.len());
+            left = left.saturating_sub(len);
         }
         for node_id in wanted {
             let Some((node_id, member)) = self.members.get_key_value(node_id) else { continue };
@@ -44,11 +48,18 @@ impl Node {
             }
             let entry = self.digest_entry(node_id, member);
             let entry_len = size::digest_entry(&entry);
-            if len.saturating_add(entry_len) > preferred {
+            let begins = len.saturating_add(entry_len) > preferred;
+            let cost = entry_len + if begins { overhead } else { 0 };
+            if cost > left {
+                break;
+            }
+            left -= cost;
+            if begins {
                 groups.push(Vec::new());
                 len = overhead;
             }
             len += entry_len;
+            asked.push(node_id.clone());
             if let Some(group) = groups.last_mut() {
                 group.push(entry);
             }
@@ -70,7 +81,7 @@ impl Node {
         let spent = parts.iter().map(|part| part.bytes.len()).sum();
         let written = Written { version, again: false };
         self.ask(target, Purpose::Round, written, token, budget, parts);
-        spent
+        (spent, asked)
     }
 
     /// Whom a peer means that does not know their names, in the order of their ids.

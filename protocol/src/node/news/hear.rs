@@ -6,6 +6,7 @@ use crate::delta::NodeDelta;
 use crate::id::{Incarnation, NodeId};
 use crate::membership::Member;
 use crate::message::{Changed, Header, Unnamed};
+use crate::node::answer::REFLECTION_FACTOR;
 use crate::node::{Node, Origin, Target};
 use crate::time::Timestamp;
 
@@ -17,8 +18,8 @@ impl Node {
         &mut self,
         origin: &Origin,
         header: &Header<'_>,
-        changed: &[Changed],
-        deltas: &[NodeDelta<'_>],
+        (changed, deltas): (&[Changed], &[NodeDelta<'_>]),
+        len: usize,
     ) {
         let heard = self.hear_sender(header, origin.peer.is_some());
         if !self.takes_pushes_of(heard, header) {
@@ -47,7 +48,7 @@ impl Node {
         }
         if self.pushes() {
             let unnamed = self.find_behind(header, changed, &mut behind);
-            self.ask_for_news(origin, header, behind, unnamed);
+            self.ask_for_news(origin, header, (behind, unnamed), len);
         }
     }
 
@@ -116,11 +117,12 @@ impl Node {
         &mut self,
         origin: &Origin,
         header: &Header<'_>,
-        mut behind: BTreeSet<NodeId>,
-        mut unnamed: Vec<u64>,
+        (mut behind, mut unnamed): (BTreeSet<NodeId>, Vec<u64>),
+        len: usize,
     ) {
         let now = self.now;
-        let since = self.now - self.config.push_delay * ASK_HALF_DELAYS / 2;
+        let delay = self.config.push_delay * ASK_HALF_DELAYS / 2;
+        let since = now - delay;
         behind.retain(|node_id| {
             let frozen = self
                 .members
@@ -128,34 +130,44 @@ impl Node {
                 .is_none_or(|it| it.frozen_until.is_some_and(|until| now < until));
             !frozen && !self.news.has_asked_since(node_id, since)
         });
-        // The same one has another hash in each message: it is not known who was asked for.
-        if self.news.asked_unnamed_at > since || !self.may_introduce(&header.sender.node_id) {
+        // The same one has another hash in each message: it is not known who was asked for. If the last
+        // question has brought nobody, the next will hardly do.
+        let wait = if self.news.asked_in_vain { self.config.gossip_interval } else { delay };
+        if self.news.asked_unnamed_at > now - wait || !self.may_introduce(&header.sender.node_id) {
             unnamed.clear();
         }
-        let Some((target, token)) = self.teller(origin, &header.sender.node_id) else { return };
-        if behind.is_empty() && unnamed.is_empty() || self.news.allowance.left(now) == 0 {
+        if behind.is_empty() && unnamed.is_empty() {
             return;
         }
-        if !unnamed.is_empty() {
-            self.news.asked_unnamed_at = now;
-        }
+        let left = usize::try_from(self.news.allowance.left(now)).unwrap_or(usize::MAX);
+        let Some((target, token, limit)) = self.teller(origin, &header.sender.node_id, len) else {
+            return;
+        };
+        let any_unnamed = !unnamed.is_empty();
         let unnamed = Unnamed { nonce: header.nonce, hashes: unnamed };
         let version = self.version_towards(header.versions);
-        let spent = self.inquire(&target, token, version, &behind, unnamed);
+        let way = (&target, token);
+        let (spent, asked) = self.inquire(way, version, &behind, unnamed, limit.min(left));
+        if any_unnamed && spent > 0 {
+            self.news.asked_unnamed_at = now;
+            self.news.asked_in_vain = true;
+        }
         self.news.allowance.spend(spent);
         let kept = self.listed_since();
         self.news.asked.retain(|_, at| *at >= kept);
-        self.news.asked.extend(behind.into_iter().map(|node_id| (node_id, now)));
+        self.news.asked.extend(asked.into_iter().map(|node_id| (node_id, now)));
     }
 
-    /// How to reach whoever told, and the token for that: the way that it is known to be at, or as in a round.
-    fn teller(&self, origin: &Origin, sender: &str) -> Option<(Target, u64)> {
+    /// How to reach whoever told, the token for that, and how much may be sent there: the way that it is known
+    /// to be at, or as in a round. At addresses that are only announced may be somebody who has told nothing:
+    /// it gets no more than an answer to a message of this length may be.
+    fn teller(&self, origin: &Origin, sender: &str, len: usize) -> Option<(Target, u64, usize)> {
         if let Some(peer) = self.pusher(origin, sender) {
-            return Some((self.target_of(&peer), peer.token));
+            return Some((self.target_of(&peer), peer.token, usize::MAX));
         }
         let target = self.target(sender)?;
         let token = self.token_of(&target);
-        Some((target, token))
+        Some((target, token, REFLECTION_FACTOR * len))
     }
 
     /// A copy has grown, and had `before` for the last time. If that was asked for because of news, others
@@ -165,8 +177,15 @@ impl Node {
         self.news.recent.note(node_id, before, self.now);
         let members = &self.members;
         self.news.recent.trim(since, |it| members.get(it).map(|member| member.changed_at));
-        // Of an answer about those without a name it is not known here who was in it.
-        if self.news.has_asked_since(node_id, since) || self.news.asked_unnamed_at > since {
+        if self.news.has_asked_since(node_id, since) {
+            self.list_soon();
+        }
+    }
+
+    /// A node was taken in that was not known. If it was asked for because of news, others may lack it as well.
+    pub(in crate::node) fn learn_of_newcomer(&mut self) {
+        self.news.asked_in_vain = false;
+        if self.news.asked_unnamed_at > self.listed_since() {
             self.list_soon();
         }
     }

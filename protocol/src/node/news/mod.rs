@@ -37,6 +37,8 @@ pub(crate) struct News {
     asked: BTreeMap<NodeId, Timestamp>,
     /// When members were asked for of which no more was known than a hash.
     asked_unnamed_at: Timestamp,
+    /// Nobody has come since then who was not known.
+    asked_in_vain: bool,
     /// What pushes and questions that come of them may take.
     allowance: Allowance,
 }
@@ -59,6 +61,7 @@ impl News {
             recent: Recent::new(now),
             asked: BTreeMap::new(),
             asked_unnamed_at: Timestamp::MIN,
+            asked_in_vain: false,
             allowance: Allowance::new(config.push_bytes_per_second, now),
         }
     }

@@ -14,12 +14,17 @@ const NONCE: u64 = 7;
 
 fn settled(seed: u64, hosts: usize, running: usize) -> Net {
     let mut net = Net::new(seed, hosts);
+    settle(&mut net, running);
+    net
+}
+
+/// Starts so many, and waits until they have nothing to tell.
+fn settle(net: &mut Net, running: usize) {
     for host in 0..running {
         net.start(host, range(1, 2));
     }
     net.expect_within(40, "all see all", Net::is_converged);
     net.run_for(INTERVAL * 4);
-    net
 }
 
 /// How many of 40 nodes know a newcomer so soon after its start, on average.
@@ -92,9 +97,14 @@ fn whom_a_node_does_not_know_it_asks_for_and_not_more_often_than_it_may() {
     assert_eq!(unnamed, [&Unnamed { nonce: NONCE, hashes: vec![4, 5] }]);
     assert_eq!(asked(&mut net, &[5], addr).len(), 0, "it has asked a moment ago");
     net.run_for(Duration::from_millis(60));
+    assert_eq!(asked(&mut net, &[5], addr).len(), 0, "that has brought nobody");
+    net.run_for(INTERVAL);
     assert_eq!(asked(&mut net, &[5], addr).len(), 1);
-
+    net.node_mut(0).learn_of_newcomer();
     net.run_for(Duration::from_millis(60));
+    assert_eq!(asked(&mut net, &[5], addr).len(), 1, "that has brought somebody");
+
+    net.run_for(INTERVAL);
     net.node_mut(0).config.limits.max_nodes = 4;
     assert_eq!(asked(&mut net, &[5], addr).len(), 0, "there is no room for more");
 }
@@ -122,6 +132,59 @@ fn news_longer_than_a_message_are_asked_for_in_one_that_is_not() {
     let questions = asked(&mut net, &hashes, addr);
     let counts: Vec<usize> = questions.iter().map(|(unnamed, _)| unnamed.hashes.len()).collect();
     assert!(matches!(counts[..], [200..2_000]), "{counts:?}");
+}
+
+/// The second node tells the first one that the logs of all others go far: how long that is, and what is asked
+/// then, in bytes and members.
+fn inquired(net: &mut Net) -> (usize, usize, usize) {
+    let hosts = net.hosts.len();
+    let hashes: Vec<u64> = (2..hosts).map(|host| short(net, host)).collect();
+    let changed = hashes.into_iter().map(|hash| Changed { hash, max_version: 1_000 }).collect();
+    let header = net.node(1).header(NONCE, 0);
+    let bytes = encoded(header, Body::News { changed, deltas: Vec::new() });
+    let (now, addr) = (net.now, net.hosts[1].addr);
+    let node = net.node_mut(0);
+    node.handle_message(&Origin::unverified(addr, 0), &bytes, now);
+    let (mut len, mut members) = (0, 0);
+    while let Some(message) = node.poll_transmit() {
+        let frame = Frame::parse(&message.bytes, &DecodeLimits::default()).unwrap();
+        if let Body::Inquiry { entries, .. } = frame.message().unwrap().body {
+            len += message.bytes.len();
+            members += entries.len();
+        }
+    }
+    (bytes.len(), len, members)
+}
+
+#[test]
+fn who_has_proven_nothing_is_sent_little_and_asked_for_the_rest_later() {
+    let mut net = Net::new(5, 40);
+    for host in &mut net.hosts {
+        host.node_id.push_str("-and-a-name-that-is-longer-than-a-hash");
+    }
+    settle(&mut net, 40);
+    let teller = net.hosts[1].node_id.clone();
+    net.node_mut(0).members.get_mut(&teller).unwrap().contact.path = None;
+    let (news, first, members) = inquired(&mut net);
+    assert!((1..=3 * news).contains(&first), "{first} bytes for {news}");
+    assert!((1..38).contains(&members), "{members} of 38");
+    let (_, _, others) = inquired(&mut net);
+    assert!(others > 0, "nobody else was asked for");
+    assert!(members + others <= 38, "{members} and {others}: somebody was asked for twice");
+}
+
+#[test]
+fn questions_that_come_of_news_keep_to_what_they_may_cost() {
+    let mut net = settled(6, 40, 40);
+    let allowed = 600;
+    let now = net.now;
+    let node = net.node_mut(0);
+    node.config.push_bytes_per_second = allowed;
+    node.news = crate::node::news::News::new(&node.config, now);
+    let (_, first, members) = inquired(&mut net);
+    let (_, second, _) = inquired(&mut net);
+    let allowed = usize::try_from(allowed).unwrap();
+    assert!(members > 0 && first + second <= allowed, "{first} and {second} of {allowed}");
 }
 
 /// Whose logs the first node tells the second one, to this question.
