@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::net::{INTERVAL, Net, range};
+use super::net::{INTERVAL, Net, encoded, range};
 use crate::columns::Layout;
-use crate::message::{Body, Header, Message};
+use crate::message::{Body, Header};
+use crate::wire::Kind;
 use crate::wire::tests::strategies::column_body;
-use crate::wire::{EncodeOptions, Kind};
 
 /// How many messages of a kind were sent.
 fn count(net: &Net, kind: Kind) -> usize {
@@ -211,9 +211,7 @@ proptest! {
                 _ => {}
             }
             let header = Header { echo, ..net.node(1).header(seed, echo) };
-            let options = EncodeOptions::default().with_version(2).unwrap();
-            let bytes = Message { header, body }.encode_with(&options);
-            net.inject(0, addr, &bytes);
+            net.inject(0, addr, &encoded(header, body));
             net.run_for(INTERVAL / 4);
         }
         let named = |net: &Net| net.node(0).members.len();

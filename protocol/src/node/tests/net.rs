@@ -10,10 +10,11 @@ use rand::{Rng, SeedableRng};
 use crate::config::Config;
 use crate::event::Notice;
 use crate::limits::LinkLimits;
+use crate::message::{Body, Header, Message};
 use crate::node::hear::Sign;
 use crate::node::{Node, Origin};
 use crate::time::Timestamp;
-use crate::wire::{Envelope, Kind, VersionRange};
+use crate::wire::{EncodeOptions, Envelope, Kind, VersionRange};
 
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -117,6 +118,12 @@ impl Net {
         it.notices.clear();
         it.written.clear();
         self.drain(host);
+    }
+
+    /// Waits until all see all and have nothing more to tell.
+    pub(super) fn settle(&mut self) {
+        self.expect_within(40, "all see all", Net::is_converged);
+        self.run_for(INTERVAL * 4);
     }
 
     /// Ends the node of a host, and waits until nothing of it is on its way any more.
@@ -268,6 +275,11 @@ impl Net {
         };
         self.hosts[host].notices.iter().filter_map(told).collect()
     }
+}
+
+/// A message in the newest version.
+pub(super) fn encoded(header: Header<'_>, body: Body<'_>) -> Vec<u8> {
+    Message { header, body }.encode_with(&EncodeOptions::default().with_version(2).unwrap())
 }
 
 fn sees_all(snapshot: &crate::state::ClusterStateSnapshot, owner: &Host) -> bool {

@@ -11,8 +11,7 @@ const SOON: Duration = Duration::from_millis(150);
 /// A cluster in which all know all, and have nothing to tell.
 fn settled(seed: u64, hosts: usize) -> Net {
     let mut net = Net::with(seed, &vec![range(1, 2); hosts]);
-    net.expect_within(40, "all see all", Net::is_converged);
-    net.run_for(INTERVAL * 4);
+    net.settle();
     net.sent.clear();
     net
 }
@@ -103,8 +102,7 @@ fn peers_of_version_1_are_left_to_the_rounds() {
     ranges[3] = range(1, 1);
     ranges[7] = range(1, 1);
     let mut net = Net::with(6, &ranges);
-    net.expect_within(40, "all see all", Net::is_converged);
-    net.run_for(INTERVAL * 4);
+    net.settle();
     net.sent.clear();
     net.write(0, "key", Some("value"));
     net.expect_within(10, "all have it", |net| having(net, "key", "value") == 12);

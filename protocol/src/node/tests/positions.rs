@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::net::{INTERVAL, Net, range};
+use super::net::{INTERVAL, Net, encoded, range};
 use crate::columns::{Cell, ColumnAnswer, Columns, Layout, Standing};
 use crate::id::{Incarnation, NodeId};
-use crate::message::{Body, Header, Message, SelfReport, SenderEntry, TrainPart};
+use crate::message::{Body, Header, SelfReport, SenderEntry, TrainPart};
 use crate::node::Origin;
-use crate::wire::{DecodeLimits, EncodeOptions, Frame};
+use crate::wire::{DecodeLimits, Frame};
 
 const NODES: usize = 5;
 
@@ -16,10 +16,6 @@ fn quiet() -> Net {
     net.expect_within(10, "agreement", Net::is_converged);
     net.run_for(INTERVAL * 10);
     net
-}
-
-fn encoded(header: Header<'_>, body: Body<'_>) -> Vec<u8> {
-    Message { header, body }.encode_with(&EncodeOptions::default().with_version(2).unwrap())
 }
 
 /// What the first node answers to a question of the second.
@@ -122,6 +118,11 @@ fn position_of(net: &mut Net, node_id: &str) -> u32 {
     u32::try_from(net.node_mut(0).member_set().position(node_id).unwrap()).unwrap()
 }
 
+/// Somebody else who was there.
+fn other_than(peer: &str) -> String {
+    (1..NODES).map(|it| format!("node-{it}")).find(|it| *it != *peer).unwrap()
+}
+
 fn heartbeat_of(net: &Net, node_id: &str) -> u64 {
     net.node(0).members.get(node_id).unwrap().vitals.heartbeat()
 }
@@ -148,7 +149,7 @@ fn a_position_that_is_none_or_of_somebody_else_is_refused_and_counted() {
     let mut net = quiet();
     let (nonce, peer) = asked(&mut net);
     let from = net.hosts[1].addr;
-    let other = (1..NODES).map(|it| format!("node-{it}")).find(|it| **it != *peer).unwrap();
+    let other = other_than(&peer);
     let position = position_of(&mut net, &other);
     for (echo, position) in [(nonce, position), (nonce.wrapping_add(1), position)] {
         let before = net.node(0).counters().refused_unsolicited;
@@ -171,7 +172,7 @@ fn a_position_does_not_get_round_the_name_in_a_certificate() {
     let (nonce, peer) = asked(&mut net);
     let position = position_of(&mut net, &peer);
     let bytes = said(&mut net, nonce, position);
-    let other = (1..NODES).map(|it| format!("node-{it}")).find(|it| **it != *peer).unwrap();
+    let other = other_than(&peer);
     let (from, now) = (net.hosts[1].addr, net.now);
     let origin = Origin { peer: Some(other.into()), ..Origin::unverified(from, 0) };
     let node = net.node_mut(0);

@@ -13,8 +13,7 @@ fn questions(node: &mut Node) -> usize {
 
 /// A node of a cluster in which all know all, at the moment at which its next round has begun.
 fn in_round(net: &mut Net) -> (&mut Node, Timestamp) {
-    net.expect_within(40, "all see all", Net::is_converged);
-    net.run_for(INTERVAL * 4);
+    net.settle();
     let node = net.node_mut(0);
     let rounds = node.counters().rounds;
     loop {

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::net::{INTERVAL, Net, range};
+use super::net::{INTERVAL, Net, encoded, range};
 use crate::digest::DigestEntry;
 use crate::limits::LinkLimits;
-use crate::message::{Body, Changed, Header, Message, Unnamed};
+use crate::message::{Body, Changed, Unnamed};
 use crate::node::{Origin, Target};
-use crate::wire::{DecodeLimits, EncodeOptions, Frame};
+use crate::wire::{DecodeLimits, Frame};
 
 const NONCE: u64 = 7;
 
@@ -23,8 +23,7 @@ fn settle(net: &mut Net, running: usize) {
     for host in 0..running {
         net.start(host, range(1, 2));
     }
-    net.expect_within(40, "all see all", Net::is_converged);
-    net.run_for(INTERVAL * 4);
+    net.settle();
 }
 
 /// How many of 40 nodes know a newcomer so soon after its start, on average.
@@ -52,10 +51,6 @@ fn a_newcomer_is_known_to_all_long_before_the_next_round() {
 fn a_newcomer_is_known_to_most_where_messages_are_lost() {
     let reached = reached(0.2, INTERVAL * 3 / 4);
     assert!(reached > 37.0, "{reached} of 40");
-}
-
-fn encoded(header: Header<'_>, body: Body<'_>) -> Vec<u8> {
-    Message { header, body }.encode_with(&EncodeOptions::plain().with_version(2).unwrap())
 }
 
 /// What the first node asks for, and where, when the second one tells it of these hashes from some address.
