@@ -104,6 +104,9 @@ impl Node {
         self.send_ack(origin, header, budget, &lacking, conflict);
         if answer.is_some() {
             self.want_log_of(header, part, &mut wanted);
+        }
+        // Most answers leave nothing to ask for.
+        if !wanted.is_empty() {
             let version = self.version_towards(header.versions);
             let target = self.target_of(&peer);
             self.inquire((&target, token), version, &wanted, Unnamed::default(), usize::MAX);
